@@ -1,0 +1,219 @@
+"""Facts: what the folds make of events, and the only thing KPIs are computed from.
+
+A fact is one finished or so-far-known thing (one stay in one queue, one stint of one performer, one
+interaction ...) with its dimensions and integer measures. Each kind is a ``NamedTuple`` that begins
+with a :class:`Header`; the annotation of a field is its column's type and comment.
+
+Times are UTC epoch milliseconds, durations are milliseconds, ``None`` means "did not happen (yet)".
+A missing dimension is the empty string.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, NamedTuple, get_args, get_origin, get_type_hints
+
+DIMENSIONS: Final = (
+    "channel", "direction", "queue", "intent", "performer_kind", "performer_id", "model_version",
+    "kcr_task", "capability", "client", "vendor", "site", "location", "employment", "language",
+    "source",
+)  # fmt: skip
+"""Columns an exhibit may filter (``where``) and split (``by``); every fact kind has them all."""
+
+
+class Header(NamedTuple):
+    """What every fact says about whom and where: identity and dimensions."""
+
+    interaction_id: Annotated[str, "root id, the same over all transfers"] = ""
+    customer_key: Annotated[str, "keyed hash of the customer, empty when unknown"] = ""
+    channel: Annotated[str, "channel of the interaction"] = ""
+    direction: Annotated[str, "inbound, outbound or internal"] = "inbound"
+    queue: Annotated[str, "queue"] = ""
+    intent: Annotated[str, "what the customer wanted"] = ""
+    performer_kind: Annotated[str, "human, bot or hybrid"] = ""
+    performer_id: Annotated[str, "performer the fact is credited to"] = ""
+    model_version: Annotated[str, "version of the model, for bots"] = ""
+    kcr_task: Annotated[str, "key customer-related task"] = ""
+    capability: Annotated[str, "capability asked for"] = ""
+    client: Annotated[str, "client the work is done for"] = ""
+    vendor: Annotated[str, "outsourcer doing the work"] = ""
+    site: Annotated[str, "site of the performer"] = ""
+    location: Annotated[str, "site or home"] = ""
+    employment: Annotated[str, "employed or gig"] = ""
+    language: Annotated[str, "language of the contact"] = ""
+    source: Annotated[str, "platform that told it"] = ""
+
+
+class QueueSegment(NamedTuple):
+    """One stay in one queue."""
+
+    header: Header
+    leg_id: Annotated[str, "leg that waited"]
+    entered_ms: Annotated[int, "entered the queue at"]
+    left_ms: Annotated[int | None, "left the queue at; null while waiting"]
+    outcome: Annotated[str, "waiting, answered, abandoned, flow_out or ended"]
+    reason: Annotated[str, "why it flowed out"]
+    wait_ms: Annotated[int | None, "time in this queue; null while waiting or unknown"]
+    after_bot: Annotated[bool, "a bot had handed this contact over"]
+
+
+class HandlingSegment(NamedTuple):
+    """One stint of one performer, bot or human, on one interaction."""
+
+    header: Header
+    leg_id: Annotated[str, "leg served"]
+    via: Annotated[str, "queue, direct, transfer, consult or conference"]
+    accepted_ms: Annotated[int, "began to serve at"]
+    left_ms: Annotated[int | None, "stopped serving the customer at"]
+    closed_ms: Annotated[int | None, "work complete, wrap-up included; null while open or unknown"]
+    talk_ms: Annotated[int | None, "talk time, hold excluded, consult included"]
+    hold_ms: Annotated[int | None, "time the customer was on hold"]
+    wrap_ms: Annotated[int | None, "after-contact work"]
+    consult_ms: Annotated[int | None, "part of talk spent in consultation, without the customer"]
+    handled: Annotated[bool, "counts as handled: a human accepted, or a bot gave a turn"]
+    transferred: Annotated[bool, "this performer passed the contact on"]
+    transfer_kind: Annotated[str, "blind, warm or conference"]
+    turns: Annotated[int, "turns of a bot session"]
+    bot_outcome: Annotated[str, "resolved, handoff, left, timed_out, ended or empty while open"]
+    handoff_ms: Annotated[int | None, "the bot asked for a human at"]
+    handoff_context_ok: Annotated[bool | None, "context was passed on"]
+    handoff_accepted_ms: Annotated[int | None, "a human accepted the handoff at"]
+    handoff_abandoned: Annotated[bool, "handed off, then left before a human accepted"]
+
+
+class Interaction(NamedTuple):
+    """One interaction of one customer, over all its legs."""
+
+    header: Header
+    started_ms: Annotated[int, "first event"]
+    ended_ms: Annotated[int | None, "contact ended at; null while open"]
+    closed_ms: Annotated[int | None, "last work on it complete, wrap-up included"]
+    ended_by: Annotated[str, "customer, human, bot, system, unknown; empty while open"]
+    resolved: Annotated[bool | None, "said to be resolved; null when not said"]
+    handled: Annotated[bool, "some performer handled it"]
+    handled_by: Annotated[str, "none, bot, human or both"]
+    abandoned: Annotated[bool, "ended in a queue by the customer"]
+    stints: Annotated[int, "handling segments that count as handled"]
+    transfers: Annotated[int, "transfers between humans or queues, handoffs of bots excluded"]
+    bot_sessions: Annotated[int, "bot sessions"]
+    handoffs: Annotated[int, "handoffs from a bot"]
+    handoffs_without_context: Annotated[int, "handoffs where context was not passed on"]
+    authentications: Annotated[int, "times the customer was authenticated"]
+    info_repeats: Annotated[int, "times the customer had to repeat information"]
+    wait_ms: Annotated[int, "waits in all queues"]
+    talk_ms: Annotated[int | None, "talk of all closed stints; null while one is open"]
+    hold_ms: Annotated[int | None, "hold of all closed stints"]
+    wrap_ms: Annotated[int | None, "wrap-up of all closed stints"]
+    consult_ms: Annotated[int | None, "consultation within talk"]
+
+
+class Survey(NamedTuple):
+    """One question of one survey, credited to whoever ``credit`` says."""
+
+    header: Header
+    survey_id: Annotated[str, "survey"]
+    credit: Annotated[str, "last, all or bot: which performer this row credits"]
+    question: Annotated[str, "csat, nps or ces; empty until answered, where not said when sent"]
+    scale: Annotated[int | None, "highest score of the scale"]
+    score: Annotated[int | None, "score; null until answered"]
+    sent_ms: Annotated[int | None, "sent at"]
+    answered_ms: Annotated[int | None, "answered at"]
+    interaction_ms: Annotated[int, "end of the interaction asked about, else its start"]
+
+
+class Contact(NamedTuple):
+    """One interaction, or one bot session of it, as part of its customer's history."""
+
+    header: Header
+    part: Annotated[str, "interaction or bot_session"]
+    started_ms: Annotated[int, "first event"]
+    ended_ms: Annotated[int | None, "ended at; null while open"]
+    handled: Annotated[bool, "some performer handled it"]
+    resolved: Annotated[bool | None, "said to be resolved; null when not said"]
+    transferred: Annotated[bool, "passed on between humans or queues"]
+    handed_off: Annotated[bool, "a bot handed it to a human"]
+    left_bot: Annotated[bool, "the customer left the bot, neither resolved nor handed off"]
+    next_same_intent_ms: Annotated[int | None, "end to next contact, same customer and intent"]
+    next_same_queue_ms: Annotated[int | None, "end to next contact, same customer and queue"]
+    next_any_ms: Annotated[int | None, "end to next contact of the same customer"]
+    previous_same_intent_ms: Annotated[int | None, "previous end to start, same intent"]
+    previous_same_queue_ms: Annotated[int | None, "previous end to start, same queue"]
+    previous_any_ms: Annotated[int | None, "previous end to start, same customer"]
+
+
+class Journey(NamedTuple):
+    """Contacts of one customer on one intent, linked while no gap exceeds the journey window."""
+
+    header: Header
+    started_ms: Annotated[int, "first touch"]
+    ended_ms: Annotated[int | None, "end of the last contact; null while one is open"]
+    resolved: Annotated[bool | None, "what the last contact said"]
+    interactions: Annotated[int, "contacts of the journey"]
+    channel_switches: Annotated[int, "changes of channel from one contact to the next"]
+    transfers: Annotated[int, "transfers between humans or queues"]
+    handoffs_without_context: Annotated[int, "handoffs where context was not passed on"]
+    reauthentications: Annotated[int, "authentications beyond the first"]
+    info_repeats: Annotated[int, "times the customer had to repeat information"]
+    wait_ms: Annotated[int, "waits in all queues"]
+
+
+class PerformerStateInterval(NamedTuple):
+    """One interval of one performer in one state, in one queue where states are kept by queue."""
+
+    header: Header
+    state: Annotated[str, "available, busy, wrap, away or offline"]
+    reason: Annotated[str, "reason given"]
+    entered_ms: Annotated[int, "state began at"]
+    left_ms: Annotated[int | None, "state ended at; null while it lasts"]
+
+
+Fact = (
+    QueueSegment | HandlingSegment | Interaction | Survey | Contact | Journey
+    | PerformerStateInterval
+)  # fmt: skip
+
+FACT_KINDS: Final[dict[str, type[Fact]]] = {
+    "queue_segment": QueueSegment,
+    "handling_segment": HandlingSegment,
+    "interaction": Interaction,
+    "survey": Survey,
+    "contact": Contact,
+    "journey": Journey,
+    "performer_state": PerformerStateInterval,
+}
+
+
+class Column(NamedTuple):
+    """One column of a fact kind, as the catalogue, SQL and docs see it."""
+
+    name: str
+    type: type
+    nullable: bool
+    comment: str
+
+
+def _own_columns(cls: type) -> tuple[Column, ...]:
+    found = []
+    for name, hint in get_type_hints(cls, include_extras=True).items():
+        if get_origin(hint) is not Annotated:
+            continue
+        type_, comment = get_args(hint)
+        members = [member for member in get_args(type_) if member is not type(None)]
+        nullable = bool(members) and len(members) != len(get_args(type_))
+        found.append(Column(name, members[0] if members else type_, nullable, comment))
+    return tuple(found)
+
+
+HEADER_COLUMNS: Final = _own_columns(Header)
+
+
+def columns(kind: str) -> tuple[Column, ...]:
+    """All columns of a fact kind: the header's, then its own, in field order.
+
+    Raises ``KeyError`` for an unknown kind.
+    """
+    return HEADER_COLUMNS + _own_columns(FACT_KINDS[kind])
+
+
+def values(fact: Fact) -> tuple[object, ...]:
+    """Values of a fact in the order of :func:`columns`."""
+    return (*fact.header, *fact[1:])

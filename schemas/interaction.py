@@ -1,0 +1,272 @@
+"""The unified Interaction event: one tagged union for bots and live agents, on every channel.
+
+An event is the value of one record on ``cx.interactions``, and one line of a file given to
+``cxstream replay --platform interactions``. The ``kind`` selects the class. Unknown fields are
+ignored, so that a newer producer can talk to an older worker; an unknown ``kind`` is not, so that
+it can be kept and replayed when it is known.
+
+Times are RFC 3339 with an offset. Durations are integers in milliseconds and mean "as measured by
+the platform": they win over differences of times.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal, get_args
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter
+
+SCHEMA_VERSION: Final = 1
+
+Channel = Literal[
+    "voice", "web_chat", "wechat", "whatsapp", "facebook", "instagram", "line", "email", "sms",
+    "face_to_face", "field_service", "self_service", "task", "other",
+]  # fmt: skip
+Direction = Literal["inbound", "outbound", "internal"]
+PerformerKind = Literal["human", "bot", "hybrid"]
+Location = Literal["site", "home"]
+Employment = Literal["employed", "gig"]
+LeftQueueReason = Literal["timeout", "key", "empty", "overflow", "callback", "system"]
+AcceptedVia = Literal["queue", "direct", "transfer", "consult", "conference"]
+TransferKind = Literal["blind", "warm", "conference"]
+BotOutcome = Literal["resolved", "handoff", "left", "timed_out"]
+EndedBy = Literal["customer", "human", "bot", "system", "unknown"]
+Question = Literal["csat", "nps", "ces"]
+PerformerStateName = Literal["available", "busy", "wrap", "away", "offline"]
+
+MAX_ID_CHARS: Final = 512
+MAX_NAME_CHARS: Final = 256
+
+Id = Annotated[str, Field(min_length=1, max_length=MAX_ID_CHARS)]
+OptionalId = Annotated[str, Field(max_length=MAX_ID_CHARS)]
+Name = Annotated[str, Field(max_length=MAX_NAME_CHARS)]
+# A duration longer than 400 days is no contact: it is a broken clock.
+DurationMs = Annotated[int, Field(ge=0, le=400 * 86_400_000)]
+
+
+class _Envelope(BaseModel):
+    """What every event carries, whatever its kind."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
+
+    event_id: Id
+    source: Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARS)]
+    occurred_at: AwareDatetime
+    interaction_id: Id
+    channel: Channel
+
+    ingested_at: AwareDatetime | None = None
+    source_seq: int | None = None
+    record_version: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    leg_id: OptionalId | None = None
+    previous_leg_id: OptionalId | None = None
+    customer: OptionalId | None = None
+    customer_key: OptionalId | None = None
+    intent: Name | None = None
+    direction: Direction = "inbound"
+    queue: Name | None = None
+    performer_kind: PerformerKind | None = None
+    performer_id: Name | None = None
+    model_version: Name | None = None
+    kcr_task: Name | None = None
+    capability: Name | None = None
+    client: Name | None = None
+    vendor: Name | None = None
+    site: Name | None = None
+    location: Location | None = None
+    employment: Employment | None = None
+    language: Name | None = None
+    due_at: AwareDatetime | None = None
+
+
+class _Measured(_Envelope):
+    """Durations measured by the platform; each one given wins over a difference of times."""
+
+    wait_ms: DurationMs | None = None
+    talk_ms: DurationMs | None = None
+    hold_ms: DurationMs | None = None
+    wrap_ms: DurationMs | None = None
+
+
+class Started(_Envelope):
+    kind: Literal["started"]
+
+
+class Queued(_Envelope):
+    kind: Literal["queued"]
+
+
+class LeftQueue(_Envelope):
+    """Left the queue unanswered without hanging up: a flow-out, never an abandon."""
+
+    kind: Literal["left_queue"]
+    reason: LeftQueueReason | None = None
+
+
+class Ringing(_Envelope):
+    kind: Literal["ringing"]
+
+
+class Declined(_Envelope):
+    kind: Literal["declined"]
+
+
+class Accepted(_Measured):
+    kind: Literal["accepted"]
+    via: AcceptedVia | None = None
+
+
+class Hold(_Envelope):
+    kind: Literal["hold"]
+
+
+class Resume(_Envelope):
+    kind: Literal["resume"]
+
+
+class Consult(_Envelope):
+    kind: Literal["consult"]
+    to_performer_id: Name | None = None
+    to_queue: Name | None = None
+
+
+class Transfer(_Envelope):
+    kind: Literal["transfer"]
+    to_performer_id: Name | None = None
+    to_queue: Name | None = None
+    transfer_kind: TransferKind | None = None
+
+
+class Left(_Envelope):
+    """This performer leaves; the contact goes on."""
+
+    kind: Literal["left"]
+
+
+class WrapupStarted(_Envelope):
+    kind: Literal["wrapup_started"]
+
+
+class WrapupEnded(_Measured):
+    kind: Literal["wrapup_ended"]
+
+
+class Abandoned(_Envelope):
+    kind: Literal["abandoned"]
+
+
+class Authenticated(_Envelope):
+    kind: Literal["authenticated"]
+
+
+class InfoRepeated(_Envelope):
+    kind: Literal["info_repeated"]
+
+
+class BotStarted(_Envelope):
+    kind: Literal["bot_started"]
+
+
+class BotTurn(_Envelope):
+    kind: Literal["bot_turn"]
+    user_turn: bool | None = None
+    no_match: bool | None = None
+    no_input: bool | None = None
+    confidence: Annotated[float, Field(ge=0, le=1)] | None = None
+
+
+class Handoff(_Envelope):
+    kind: Literal["handoff"]
+    context_ok: bool | None = None
+
+
+class BotEnded(_Envelope):
+    kind: Literal["bot_ended"]
+    outcome: BotOutcome | None = None
+
+
+class Completed(_Measured):
+    kind: Literal["completed"]
+    ended_by: EndedBy = "unknown"
+    resolved: bool | None = None
+
+
+class SurveySent(_Envelope):
+    kind: Literal["survey_sent"]
+    survey_id: OptionalId | None = None
+    question: Question | None = None
+
+
+class SurveyAnswered(_Envelope):
+    kind: Literal["survey_answered"]
+    survey_id: OptionalId | None = None
+    question: Question
+    scale: Annotated[int, Field(ge=1, le=100)]
+    score: Annotated[int, Field(ge=-100, le=100)]
+
+
+class Record(_Measured):
+    """A later whole record of one leg."""
+
+    kind: Literal["record"]
+
+
+class PerformerState(_Envelope):
+    kind: Literal["performer_state"]
+    state: PerformerStateName
+    reason: Name | None = None
+
+
+class Tick(_Envelope):
+    kind: Literal["tick"]
+
+
+class Evaluation(_Envelope):
+    kind: Literal["evaluation"]
+
+
+class AiDecision(_Envelope):
+    kind: Literal["ai_decision"]
+
+
+class IdentityLinked(_Envelope):
+    kind: Literal["identity_linked"]
+
+
+class CaseOpened(_Envelope):
+    kind: Literal["case_opened"]
+
+
+class CaseResolved(_Envelope):
+    kind: Literal["case_resolved"]
+
+
+class CaseReopened(_Envelope):
+    kind: Literal["case_reopened"]
+
+
+class Plan(_Envelope):
+    kind: Literal["plan"]
+
+
+InteractionEvent = (
+    Started | Queued | LeftQueue | Ringing | Declined | Accepted | Hold | Resume | Consult
+    | Transfer | Left | WrapupStarted | WrapupEnded | Abandoned | Authenticated | InfoRepeated
+    | BotStarted | BotTurn | Handoff | BotEnded | Completed | SurveySent | SurveyAnswered | Record
+    | PerformerState | Tick | Evaluation | AiDecision | IdentityLinked | CaseOpened | CaseResolved
+    | CaseReopened | Plan
+)  # fmt: skip
+
+EVENT_ADAPTER: TypeAdapter[InteractionEvent] = TypeAdapter(
+    Annotated[InteractionEvent, Field(discriminator="kind")]
+)
+"""Validates and dumps any unified event; the authority of the schema."""
+
+EVENT_CLASSES: Final[dict[str, type[_Envelope]]] = {
+    get_args(cls.model_fields["kind"].annotation)[0]: cls for cls in get_args(InteractionEvent)
+}
+KINDS: Final = frozenset(EVENT_CLASSES)
+
+
+def event_json_schema() -> dict[str, Any]:
+    """JSON Schema of the unified event, as generated from the classes of this module."""
+    return EVENT_ADAPTER.json_schema()

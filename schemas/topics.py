@@ -1,0 +1,94 @@
+"""Every Kafka topic of the product, as data: name, key, cleanup, who writes and who reads."""
+
+from __future__ import annotations
+
+from typing import Final, Literal, NamedTuple
+
+Cleanup = Literal["delete", "compact", "compact,delete"]
+
+DAY_MS: Final = 86_400_000
+MAX_RECORD_BYTES: Final = 1_048_576
+"""Topics take records of 1 MiB; what is larger is refused at the way in."""
+
+
+class Topic(NamedTuple):
+    """One topic. ``retention_ms`` is None where compaction alone decides."""
+
+    name: str
+    key: str
+    cleanup: Cleanup
+    retention_ms: int | None
+    producers: tuple[str, ...]
+    consumers: tuple[str, ...]
+    comment: str
+
+
+RAW_PREFIX: Final = "cx.raw."
+INTERACTIONS: Final = "cx.interactions"
+FACTS: Final = "cx.facts"
+CONTACTS: Final = "cx.contacts"
+PARTIALS: Final = "cx.partials"
+KPIS: Final = "cx.kpis"
+DEAD_LETTERS: Final = "cx.dead-letters"
+
+
+def raw_topic(platform: str) -> str:
+    """Topic that carries the native payloads of a platform."""
+    return RAW_PREFIX + platform
+
+
+def changelog_topic(stage: str) -> str:
+    """Compacted topic that holds the state of a stage."""
+    return f"cx.{stage}.changelog"
+
+
+TOPICS: Final[dict[str, Topic]] = {
+    topic.name: topic
+    for topic in (
+        Topic(
+            INTERACTIONS, "interaction_id", "delete", 7 * DAY_MS,
+            ("intake", "lifecycle"), ("lifecycle", "sink"),
+            "unified Interaction events; ticks of the log's own clock",
+        ),
+        Topic(
+            FACTS, "fact_id", "delete", 7 * DAY_MS, ("lifecycle", "journeys"), ("sink",),
+            "every version of every fact, deletions too",
+        ),
+        Topic(
+            CONTACTS, "customer_key", "delete", 7 * DAY_MS, ("lifecycle",), ("journeys",),
+            "slim rows of interactions, by customer",
+        ),
+        Topic(
+            PARTIALS, "exhibit, source partition, cell, pane", "compact,delete", 100 * DAY_MS,
+            ("lifecycle", "journeys"), ("exhibits",),
+            "cumulative shares of one source partition in one pane of one cell",
+        ),
+        Topic(
+            KPIS, "exhibit, as, window, dimensions, state", "compact", None,
+            ("exhibits",), ("sink", "replay"),
+            "exhibit values, the last one of each key",
+        ),
+        Topic(
+            DEAD_LETTERS, "source position", "delete", 7 * DAY_MS,
+            ("intake", "lifecycle", "replay"), ("sink", "dead-letters"),
+            "refused records with reason and original bytes: personal data",
+        ),
+        Topic(
+            changelog_topic("lifecycle"), "interaction_id or performer", "compact", None,
+            ("lifecycle",), ("lifecycle",), "events and contributions of each interaction",
+        ),
+        Topic(
+            changelog_topic("journeys"), "customer_key", "compact", None,
+            ("journeys",), ("journeys",), "contacts and contributions of each customer",
+        ),
+    )
+}  # fmt: skip
+"""Topics by name, those of raw payloads apart: they are one a platform."""
+
+
+def raw_topic_row(platform: str) -> Topic:
+    """Registry row of the raw topic of a platform."""
+    return Topic(
+        raw_topic(platform), "the platform's conversation id", "delete", 7 * DAY_MS,
+        ("gateway", "replay"), ("intake",), f"native payloads of {platform}: personal data",
+    )  # fmt: skip
