@@ -1,0 +1,29 @@
+"""How to reach the broker and what may be expected of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Broker:
+    """Connection and guarantees of one Kafka cluster.
+
+    Attributes:
+        bootstrap: ``host:port[,host:port]``.
+        transactional: Outputs, state and offsets are one transaction, which also fences zombies.
+            False only for a broker without transactions; then a failed checkpoint ends the process.
+        session_timeout_ms: A member silent for this long loses its partitions.
+        transaction_timeout_ms: The broker aborts a transaction open for longer. It bounds how long
+            a dead worker's open transaction can hold back readers.
+        request_timeout_ms: Longest wait for one answer of the broker.
+        security: Further arguments for every aiokafka client (SASL, TLS).
+    """
+
+    bootstrap: str
+    transactional: bool = True
+    session_timeout_ms: int = 15_000
+    transaction_timeout_ms: int = 15_000
+    request_timeout_ms: int = 40_000
+    security: dict[str, Any] = field(default_factory=dict)

@@ -1,0 +1,157 @@
+"""The end of a batch: outputs, state and offset, in this order, or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from pipeline.microbatch import failpoints
+from pipeline.microbatch.batch import Batch, Record
+from pipeline.microbatch.partitioner import partition_for
+from pipeline.microbatch.producer import BatchProducer, Outgoing
+
+if TYPE_CHECKING:
+    from pipeline.microbatch.stage import Stage
+
+_ABSENT: Any = object()
+
+
+class Checkpoint:
+    """Overlay of one batch over the state of its partition.
+
+    Reads see the batch's own writes; nothing outside sees them before they are acknowledged. Leaving
+    the ``async with`` block hands the checkpoint to the stage, which commits it in the background
+    while other partitions go on; leaving it by an exception ends the process with nothing committed.
+
+    The steps, and why in this order:
+
+    1. outputs: what others must see before this worker forgets that it owes them;
+    2. state: the changelog, in the same transaction where there are transactions;
+    3. offset: only now the records count as done;
+    4. memory: the overlay is merged, so memory never runs ahead of what the broker acknowledged;
+    5. callbacks: what may be shown to people.
+    """
+
+    def __init__(self, stage: Stage, batch: Batch) -> None:
+        self.stage = stage
+        self.batch = batch
+        self.partition = batch.partition
+        self.outputs: list[Outgoing] = []
+        self.overlay: dict[bytes, bytes | None] = {}
+        self.callbacks: list[Callable[[], None]] = []
+        self._timestamp_ms = batch.records[-1].timestamp if batch.records else 0
+
+    @property
+    def records(self) -> Sequence[Record]:
+        """Records of the batch."""
+        return self.batch.records
+
+    @property
+    def memory(self) -> Any:
+        """What the stage derives from this partition's state."""
+        return self.partition.memory
+
+    def get(self, key: bytes) -> bytes | None:
+        """Value of ``key``, this batch's own writes included."""
+        value = self.overlay.get(key, _ABSENT)
+        return self.partition.state.get(key) if value is _ABSENT else value
+
+    def put(self, key: bytes, value: bytes) -> None:
+        """Set ``key`` in state and changelog."""
+        self.overlay[key] = value
+
+    def delete(self, key: bytes) -> None:
+        """Remove ``key`` from state and, by a tombstone, from the changelog."""
+        self.overlay[key] = None
+
+    def send(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        *,
+        partition: int | None = None,
+        timestamp_ms: int | None = None,
+        headers: Sequence[tuple[str, bytes]] = (),
+    ) -> None:
+        """Add an output record.
+
+        Without ``partition`` the key decides. Without ``timestamp_ms`` it is the Kafka time of the
+        batch's last record, so that a replayed log gives the same bytes.
+        """
+        if partition is None:
+            partition = partition_for(key or b"", self.stage.partition_counts[topic])
+        time_ms = self._timestamp_ms if timestamp_ms is None else timestamp_ms
+        self.outputs.append(Outgoing(topic, partition, key, value, time_ms, headers))
+
+    def after_commit(self, callback: Callable[[], None]) -> None:
+        """Call ``callback`` once this checkpoint is acknowledged, and only then."""
+        self.callbacks.append(callback)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if exc is None:
+            self.stage.submit(self)
+        elif isinstance(exc, Exception):
+            await self.stage.failed(self.partition, exc)
+
+    def _changelog_records(self) -> list[Outgoing]:
+        topic = self.stage.changelog
+        if topic is None:
+            return []
+        number = self.partition.number
+        time_ms = self._timestamp_ms
+        return [Outgoing(topic, number, k, v, time_ms) for k, v in self.overlay.items()]
+
+    async def commit(self) -> None:
+        """Carry out the numbered steps. Raises ``KafkaError`` when the broker refuses one."""
+        partition, stage, name = self.partition, self.stage, self.stage.name
+        moved = bool(self.records)
+        changelog = self._changelog_records()
+        if self.outputs or changelog or moved:
+            failpoints.hit(f"{name}.before_outputs")
+            producer = partition.producer
+            if producer is None:  # a stage without outputs and state: only its offset moves
+                await stage.commit_offset(partition, self.batch.next_offset)
+            elif producer.transactional_id is not None:
+                await self._commit_transaction(producer, changelog, moved=moved)
+            else:
+                await producer.send(self.outputs)  # 1
+                await producer.send(changelog)  # 2
+                if moved:
+                    await stage.commit_offset(partition, self.batch.next_offset)  # 3
+        if partition.dropped:
+            return
+        self._merge()  # 4
+        for callback in self.callbacks:  # 5
+            callback()
+
+    async def _commit_transaction(
+        self, producer: BatchProducer, changelog: list[Outgoing], *, moved: bool
+    ) -> None:
+        name = self.stage.name
+        offsets = {self.partition.tp: self.batch.next_offset} if moved else {}
+        await producer.begin()
+        await producer.send(self.outputs)  # 1
+        failpoints.hit(f"{name}.after_outputs")
+        await producer.send(changelog)  # 2
+        failpoints.hit(f"{name}.after_state")
+        await producer.commit(self.stage.group, offsets)  # 3
+        failpoints.hit(f"{name}.after_commit")
+
+    def _merge(self) -> None:
+        state = self.partition.state
+        for key, value in self.overlay.items():
+            if value is None:
+                state.pop(key, None)
+            else:
+                state[key] = value
+        self.partition.next_offset = self.batch.next_offset

@@ -1,0 +1,110 @@
+"""Sending whole batches, inside a transaction where the broker has them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.structs import OffsetAndMetadata, TopicPartition
+
+from pipeline.microbatch.broker import Broker
+
+# Below the 1 MiB a broker takes by default, large enough that a checkpoint is a few requests.
+_MAX_BATCH_BYTES = 512 * 1024
+
+
+class Outgoing(NamedTuple):
+    """One record to be sent. ``timestamp_ms`` is the record's own Kafka time."""
+
+    topic: str
+    partition: int
+    key: bytes | None
+    value: bytes | None
+    timestamp_ms: int
+    headers: Sequence[tuple[str, bytes]] = ()
+
+
+class BatchProducer:
+    """An idempotent producer with acks=all; transactional if it was given an id.
+
+    Any failure to send is final for the checkpoint: the caller throws this producer away and starts
+    a new one under the same id, which aborts what the old one left open and fences it.
+    """
+
+    def __init__(self, broker: Broker, transactional_id: str | None) -> None:
+        self.transactional_id = transactional_id
+        options: dict[str, Any] = {}
+        if transactional_id is not None:
+            options["transactional_id"] = transactional_id
+            options["transaction_timeout_ms"] = broker.transaction_timeout_ms
+        self._client = AIOKafkaProducer(
+            bootstrap_servers=broker.bootstrap,
+            enable_idempotence=True,
+            acks="all",
+            linger_ms=0,
+            max_batch_size=_MAX_BATCH_BYTES,
+            request_timeout_ms=broker.request_timeout_ms,
+            **options,
+            **broker.security,
+        )
+        self._in_transaction = False
+
+    async def start(self) -> None:
+        """Connect; with an id, abort what an earlier holder left open and fence it."""
+        await self._client.start()
+        if self.transactional_id is not None:
+            # The producer id is otherwise fetched at the first transaction: fencing must come now,
+            # before the committed offset and the state are read.
+            await self._client._txn_manager.wait_for_pid()  # noqa: SLF001
+
+    async def partitions(self, topic: str) -> int:
+        """Number of partitions of ``topic``. Raises ``KafkaError`` when it does not exist."""
+        return len(await self._client.partitions_for(topic))
+
+    async def begin(self) -> None:
+        """Open a transaction; nothing without an id."""
+        if self.transactional_id is not None:
+            await self._client.begin_transaction()
+            self._in_transaction = True
+
+    async def send(self, records: Iterable[Outgoing]) -> None:
+        """Send ``records`` and return when all are acknowledged; order holds per partition."""
+        by_partition: defaultdict[tuple[str, int], list[Outgoing]] = defaultdict(list)
+        for record in records:
+            by_partition[record.topic, record.partition].append(record)
+        await asyncio.gather(
+            *(self._send_partition(topic, n, part) for (topic, n), part in by_partition.items())
+        )
+
+    async def _send_partition(self, topic: str, partition: int, records: list[Outgoing]) -> None:
+        futures = []
+        batch = self._client.create_batch()
+        for record in records:
+            arguments = {
+                "timestamp": record.timestamp_ms,
+                "key": record.key,
+                "value": record.value,
+                "headers": list(record.headers),
+            }
+            if batch.append(**arguments) is None:
+                futures.append(await self._client.send_batch(batch, topic, partition=partition))
+                batch = self._client.create_batch()
+                batch.append(**arguments)
+        futures.append(await self._client.send_batch(batch, topic, partition=partition))
+        await asyncio.gather(*futures)
+
+    async def commit(self, group: str, offsets: Mapping[TopicPartition, int]) -> None:
+        """Add ``offsets`` of ``group`` to the transaction and commit it."""
+        if offsets:
+            await self._client.send_offsets_to_transaction(
+                {tp: OffsetAndMetadata(offset, "") for tp, offset in offsets.items()}, group
+            )
+        await self._client.commit_transaction()
+        self._in_transaction = False
+
+    async def close(self) -> None:
+        """Close the connection. An open transaction is left to the next holder of the id."""
+        await self._client.stop()

@@ -1,0 +1,52 @@
+"""Reading a partition of a compacted log in bulk, from its beginning to a known end."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer
+from aiokafka.structs import TopicPartition
+
+from pipeline.microbatch.batch import Record
+from pipeline.microbatch.broker import Broker
+
+_POLL_MS = 200
+
+
+async def read_log(
+    broker: Broker, topic: str, partition: int, until: int | None = None
+) -> AsyncIterator[list[Record]]:
+    """Yield committed records of ``topic[partition]`` in order, up to offset ``until``.
+
+    Without ``until`` the end is where the log ends when reading begins. Raises ``KafkaError``.
+    """
+    tp = TopicPartition(topic, partition)
+    client: Any = AIOKafkaConsumer(
+        bootstrap_servers=broker.bootstrap,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        isolation_level="read_committed" if broker.transactional else "read_uncommitted",
+        max_partition_fetch_bytes=8 * 1024 * 1024,
+        fetch_max_bytes=32 * 1024 * 1024,
+        request_timeout_ms=broker.request_timeout_ms,
+        **broker.security,
+    )
+    await client.start()
+    try:
+        client.assign([tp])
+        end = until if until is not None else (await client.end_offsets([tp]))[tp]
+        begin = (await client.beginning_offsets([tp]))[tp]
+        client.seek(tp, begin)
+        position = begin
+        while position < end:
+            found = await client.getmany(tp, timeout_ms=_POLL_MS)
+            records = found.get(tp, [])
+            if records and records[-1].offset >= end:
+                records = [record for record in records if record.offset < end]
+            if records:
+                yield records
+            # Transaction markers and compacted records move the position without giving records.
+            position = await client.position(tp)
+    finally:
+        await client.stop()

@@ -1,0 +1,321 @@
+"""A stage: one agent's topics, the partitions it owns of them, and their life."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+import structlog
+from aiokafka.errors import KafkaError, ProducerFenced
+from aiokafka.structs import TopicPartition
+
+from pipeline.microbatch.batch import Batch, Record
+from pipeline.microbatch.checkpoint import Checkpoint
+from pipeline.microbatch.partition import Partition, Status
+from pipeline.microbatch.producer import BatchProducer
+from pipeline.microbatch.restore import read_log
+
+if TYPE_CHECKING:
+    from pipeline.microbatch.app import BatchApp
+
+log = structlog.get_logger(__name__)
+
+_RETRY_SECONDS = (0.1, 0.5, 2.0, 5.0)
+_YIELD_EVERY = 20_000
+
+
+class Memory(Protocol):
+    """What a stage derives from the state of one partition."""
+
+    def close(self) -> None:
+        """Called when the partition is lost: nothing of it may be shown any more."""
+
+
+class Stage:
+    """Partitions, state and checkpoints of one agent.
+
+    Args:
+        app: The Faust app the agent belongs to; its id is the consumer group.
+        name: Name of the stage, as it stands in transactional ids, metrics and fail points.
+        topics: Topics read. A stage with state reads one.
+        outputs: Topics written.
+        changelog: Compacted topic, partitioned as the input, that holds the state. None keeps state
+            in memory only, for a broker whose log does not last.
+        memory: Builds what is derived from the state of a partition, once it is restored.
+        reload: Also read the input from its beginning to the committed offset at restore, and hand
+            it to the memory's ``reload``: for a stage whose compacted input is its own state.
+        idle_seconds: Wake an idle partition with an empty batch this often; None never does.
+    """
+
+    def __init__(
+        self,
+        app: BatchApp,
+        name: str,
+        *,
+        topics: Sequence[str],
+        outputs: Sequence[str] = (),
+        changelog: str | None = None,
+        memory: Callable[[int, Mapping[bytes, bytes]], Any] | None = None,
+        reload: bool = False,
+        idle_seconds: float | None = None,
+    ) -> None:
+        self.app = app
+        self.name = name
+        self.topics = tuple(topics)
+        self.outputs = tuple(outputs)
+        self.changelog = changelog
+        self.idle_seconds = idle_seconds
+        self.partition_counts: dict[str, int] = {}
+        self.partitions: dict[TopicPartition, Partition] = {}
+        self.channel = app.topic(*self.topics, acks=False)
+        self._memory = memory
+        self._reload = reload
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._suspended: dict[TopicPartition, Partition] = {}
+        app.add_stage(self)
+
+    @property
+    def group(self) -> str:
+        """Consumer group of the stage."""
+        return str(self.app.conf.id)
+
+    @property
+    def _writes(self) -> bool:
+        return bool(self.outputs or self.changelog)
+
+    def checkpoint(self, batch: Batch) -> Checkpoint:
+        """Overlay in which ``batch`` is processed; see :class:`Checkpoint`."""
+        return Checkpoint(self, batch)
+
+    # --- life of partitions -------------------------------------------------------------------
+
+    def assign(self, assigned: Iterable[TopicPartition], generation: int) -> None:
+        """Take over ``assigned``; each becomes ready once its state is there."""
+        mine = {tp for tp in assigned if tp.topic in self.topics}
+        for tp in set(self._suspended) - mine:
+            self._close(self._suspended.pop(tp))
+        for tp in mine:
+            partition = Partition(tp, generation)
+            self.partitions[tp] = partition
+            partition.task = self._spawn(self._prepare(partition, self._suspended.pop(tp, None)))
+
+    async def revoke(self, revoked: Iterable[TopicPartition], budget_seconds: float) -> None:
+        """Give up ``revoked``. Running checkpoints get ``budget_seconds`` to finish.
+
+        Memory is kept aside: if the partition comes back untouched, it need not be restored.
+        """
+        mine = [self.partitions[tp] for tp in revoked if tp in self.partitions]
+        running = [p.task for p in mine if p.status is Status.BUSY and p.task is not None]
+        if running:
+            await asyncio.wait(running, timeout=budget_seconds)
+        for partition in mine:
+            del self.partitions[partition.tp]
+            clean = partition.status is Status.IDLE
+            if clean:
+                self._suspended[partition.tp] = Partition(
+                    partition.tp,
+                    partition.generation,
+                    state=partition.state,
+                    memory=partition.memory,
+                    next_offset=partition.next_offset,
+                    restored_keys=partition.restored_keys,
+                )
+            await self._drop(partition, close_memory=not clean)
+
+    async def close(self, budget_seconds: float) -> None:
+        """Finish running checkpoints within the budget and drop everything."""
+        await self.revoke(list(self.partitions), budget_seconds)
+        for partition in self._suspended.values():
+            self._close(partition)
+        self._suspended.clear()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _drop(self, partition: Partition, *, close_memory: bool) -> None:
+        partition.status = Status.DROPPED
+        if partition.task is not None and partition.task is not asyncio.current_task():
+            partition.task.cancel()
+        producer, partition.producer = partition.producer, None
+        if producer is not None:
+            await producer.close()
+        if close_memory:
+            self._close(partition)
+
+    def _close(self, partition: Partition) -> None:
+        if partition.memory is not None and hasattr(partition.memory, "close"):
+            partition.memory.close()
+        partition.memory = None
+        partition.state = {}
+
+    async def _prepare(self, partition: Partition, kept: Partition | None) -> None:
+        """Fence, find the committed offset, restore, then let the partition be read."""
+        attempt = 0
+        while not partition.dropped:
+            try:
+                await self._restore(partition, kept)
+            except (KafkaError, OSError) as error:
+                delay = _RETRY_SECONDS[min(attempt, len(_RETRY_SECONDS) - 1)]
+                attempt += 1
+                log.warning(
+                    "restore_failed", stage=self.name, partition=partition.number, error=str(error),
+                    retry_seconds=delay,
+                )  # fmt: skip
+                if partition.producer is not None:
+                    await partition.producer.close()
+                    partition.producer = None
+                await asyncio.sleep(delay)
+            except Exception as error:  # noqa: BLE001 - a bug in restore must end the process
+                await self.failed(partition, error)
+                return
+            else:
+                return
+
+    async def _restore(self, partition: Partition, kept: Partition | None) -> None:
+        app, tp = self.app, partition.tp
+        if self._writes:
+            transactional_id = None
+            if app.broker.transactional:
+                transactional_id = f"{self.group}.{self.name}.{tp.topic}.{tp.partition}"
+            producer = BatchProducer(app.broker, transactional_id)
+            partition.producer = producer
+            await producer.start()
+            for topic in self.outputs:
+                if topic not in self.partition_counts:
+                    self.partition_counts[topic] = await producer.partitions(topic)
+        committed = await app.batch_consumer.committed(tp)
+        partition.next_offset = committed
+        if kept is not None and kept.next_offset == committed and self._writes:
+            partition.state, partition.memory = kept.state, kept.memory
+            partition.restored_keys = kept.restored_keys
+        else:
+            if kept is not None:
+                self._close(kept)
+            await self._load(partition)
+        if partition.dropped:
+            return
+        app.batch_consumer.seek(tp, committed)
+        partition.status = Status.IDLE
+        log.info(
+            "partition_ready", stage=self.name, topic=tp.topic, partition=tp.partition,
+            offset=committed, keys=len(partition.state),
+        )  # fmt: skip
+
+    async def _load(self, partition: Partition) -> None:
+        partition.state = {}
+        number, broker = partition.number, self.app.broker
+        if self.changelog is not None:
+            async for records in read_log(broker, self.changelog, number):
+                partition.load(records)
+        partition.restored_keys = len(partition.state)
+        if self._memory is None:
+            return
+        partition.memory = self._memory(number, partition.state)
+        if self._reload:
+            upto = partition.next_offset
+            async for records in read_log(broker, partition.tp.topic, number, until=upto):
+                partition.memory.reload(records)
+
+    # --- batches ------------------------------------------------------------------------------
+
+    def ready(self) -> list[TopicPartition]:
+        """Partitions that can take a batch now."""
+        return [tp for tp, p in self.partitions.items() if p.status is Status.IDLE]
+
+    @property
+    def busy(self) -> bool:
+        """Whether some partition is being prepared or processed."""
+        return any(p.status is not Status.IDLE for p in self.partitions.values())
+
+    async def deliver(self, tp: TopicPartition, records: Sequence[Record]) -> None:
+        """Hand fetched records of ``tp`` to the agent; those already done are left out."""
+        partition = self.partitions.get(tp)
+        if partition is None or partition.status is not Status.IDLE:
+            return
+        if records and records[0].offset < partition.next_offset:
+            records = [r for r in records if r.offset >= partition.next_offset]
+            if not records:
+                return
+        partition.status = Status.BUSY
+        partition.last_batch_at = time.monotonic()
+        await self.app.deliver(self, Batch(partition, records))
+
+    async def wake_idle(self) -> None:
+        """Give an empty batch to partitions that have been idle for ``idle_seconds``."""
+        if self.idle_seconds is None:
+            return
+        now = time.monotonic()
+        for tp, partition in list(self.partitions.items()):
+            idle = partition.status is Status.IDLE
+            if idle and now - partition.last_batch_at >= self.idle_seconds:
+                await self.deliver(tp, ())
+
+    def submit(self, checkpoint: Checkpoint) -> None:
+        """Commit ``checkpoint`` in the background; its partition stays busy until it is done."""
+        partition = checkpoint.partition
+        if not partition.dropped:
+            partition.task = self._spawn(self._commit(checkpoint))
+
+    async def commit_offset(self, partition: Partition, offset: int) -> None:
+        """Commit an offset under the group's generation, where there is no transaction."""
+        await self.app.batch_consumer.commit_offset(partition.tp, offset)
+
+    async def _commit(self, checkpoint: Checkpoint) -> None:
+        partition = checkpoint.partition
+        try:
+            await checkpoint.commit()
+        except KafkaError as error:
+            if partition.dropped:
+                return
+            if not self.app.broker.transactional and self._writes:
+                await self.failed(partition, error)
+                return
+            await self._reset(partition, error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, nothing more may be processed
+            if not partition.dropped:
+                await self.failed(partition, error)
+        else:
+            if not partition.dropped:
+                partition.status = Status.IDLE
+                self.app.batch_consumer.wake()
+
+    async def _reset(self, partition: Partition, error: KafkaError) -> None:
+        """Throw the memory of a failed checkpoint away and restore what the broker has."""
+        log.warning(
+            "checkpoint_failed", stage=self.name, topic=partition.tp.topic,
+            partition=partition.number, error=repr(error),
+        )  # fmt: skip
+        self.app.on_checkpoint_failed(self, error)
+        tp, generation = partition.tp, partition.generation
+        await self._drop(partition, close_memory=True)
+        if isinstance(error, ProducerFenced):
+            # Another worker holds this partition, or held it for a moment. If it still does, the
+            # group will say so within a session; only then may this worker fence it in turn.
+            await self.app.batch_consumer.wait_for_rebalance(self.app.broker.session_timeout_ms)
+        if self.partitions.get(tp) is partition:
+            fresh = Partition(tp, generation)
+            self.partitions[tp] = fresh
+            fresh.task = self._spawn(self._prepare(fresh, None))
+
+    async def failed(self, partition: Partition, error: Exception) -> None:
+        """End the process: a bug, or a broker that cannot take back half a checkpoint."""
+        log.error(
+            "stage_failed", stage=self.name, topic=partition.tp.topic,
+            partition=partition.number, error=repr(error), exc_info=error,
+        )  # fmt: skip
+        partition.status = Status.DROPPED
+        await self.app.fail(error)
+
+    def _spawn(self, work: Any) -> asyncio.Task[None]:
+        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def batches(self, stream: AsyncIterator[Batch]) -> AsyncIterator[Batch]:
+        """Batches of the stream whose partition is still owned."""
+        async for batch in stream:
+            if not batch.partition.dropped:
+                yield batch
