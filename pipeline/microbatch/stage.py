@@ -41,6 +41,7 @@ class Stage:
         name: Name of the stage, as it stands in transactional ids, metrics and fail points.
         topics: Topics read. A stage with state reads one.
         outputs: Topics written.
+        knows: Further topics whose number of partitions the stage needs.
         changelog: Compacted topic, partitioned as the input, that holds the state. None keeps state
             in memory only, for a broker whose log does not last.
         memory: Builds what is derived from the state of a partition, once it is restored.
@@ -56,6 +57,7 @@ class Stage:
         *,
         topics: Sequence[str],
         outputs: Sequence[str] = (),
+        knows: Sequence[str] = (),
         changelog: str | None = None,
         memory: Callable[[int, Mapping[bytes, bytes]], Any] | None = None,
         reload: bool = False,
@@ -65,6 +67,7 @@ class Stage:
         self.name = name
         self.topics = tuple(topics)
         self.outputs = tuple(outputs)
+        self.knows = tuple(knows)
         self.changelog = changelog
         self.idle_seconds = idle_seconds
         self.partition_counts: dict[str, int] = {}
@@ -182,7 +185,7 @@ class Stage:
             producer = BatchProducer(app.broker, transactional_id)
             partition.producer = producer
             await producer.start()
-            for topic in self.outputs:
+            for topic in (*self.outputs, *self.knows):
                 if topic not in self.partition_counts:
                     self.partition_counts[topic] = await producer.partitions(topic)
         committed = await app.batch_consumer.committed(tp)
@@ -223,6 +226,11 @@ class Stage:
     def ready(self) -> list[TopicPartition]:
         """Partitions that can take a batch now."""
         return [tp for tp, p in self.partitions.items() if p.status is Status.IDLE]
+
+    @property
+    def restoring(self) -> bool:
+        """Whether some owned partition is not ready for its first batch yet."""
+        return any(p.status is Status.RESTORING for p in self.partitions.values())
 
     @property
     def busy(self) -> bool:

@@ -1,0 +1,1 @@
+"""The ClickHouse sink: client, retrying writer, migrations."""

@@ -1,0 +1,112 @@
+"""Exhibits agent.
+
+in: ``cx.partials``, by exhibit, with the ticks of every source; read from its beginning at restore.
+state: published values, whose changelog is the output ``cx.kpis`` itself.
+out: ``cx.kpis``; to whoever shows values, once they are committed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+from typing import Protocol
+
+from pipeline.kpi.plan import Plan
+from pipeline.microbatch import Batch, BatchApp, Record, Stage
+from pipeline.stages.exhibits import Exhibits
+from pipeline.stages.publisher import exhibit_partition, parse_share_key, sources
+from pipeline.stages.wire import TICK, Tick, control_kind, decode_share, decode_tick
+from schemas.topics import CONTACTS, INTERACTIONS, KPIS, PARTIALS
+from schemas.values import ExhibitValue, decode_value
+
+
+class Display(Protocol):
+    """Whoever shows current values."""
+
+    def show(self, partition: int, values: Mapping[bytes, ExhibitValue | None]) -> None:
+        """Take over values of a partition by key; None where one is gone."""
+
+    def tick(self, partition: int, clock_ms: int) -> None:
+        """The values of a partition are as of ``clock_ms``."""
+
+    def drop(self, partition: int) -> None:
+        """The partition is lost: show nothing of it."""
+
+
+class _Owned(Exhibits):
+    """Exhibits of one partition that are taken from the display when the partition is lost."""
+
+    display: Iterable[Display] = ()
+    partition: int = 0
+
+    def reload(self, records: Iterable[Record]) -> None:
+        """Read the compacted input again; nothing is published by it."""
+        for record in records:
+            take(self, record)
+
+    def close(self) -> None:
+        """Show nothing any more."""
+        for display in self.display:
+            display.drop(self.partition)
+
+
+def take(owned: Exhibits, record: Record) -> Tick | None:
+    """Take a record in; the aligned tick if time passes by it."""
+    if record.headers and control_kind(record.headers) == TICK:
+        return owned.tick(decode_tick(record.value or b""))
+    if record.key is not None and record.value is not None:
+        source, key = parse_share_key(record.key)
+        owned.take(source, key, decode_share(record.value))
+    return None
+
+
+def exhibits(app: BatchApp, plan: Plan, displays: Iterable[Display]) -> Stage:
+    """Register the exhibits agent on ``app``; values go to ``displays`` once committed."""
+
+    def memory(number: int, state: Mapping[bytes, bytes]) -> _Owned:
+        counts = stage.partition_counts
+        mine = [
+            p
+            for p in plan.exhibits
+            if exhibit_partition(p.exhibit.exhibit, counts[PARTIALS]) == number
+        ]
+        expected = (
+            *sources("lifecycle", counts[INTERACTIONS]),
+            *sources("journeys", counts[CONTACTS]),
+        )
+        owned = _Owned(mine, state, expected)
+        owned.display, owned.partition = displays, number
+        shown = {key: decode_value(value) for key, value in state.items()}
+        for display in displays:
+            display.show(number, shown)
+        return owned
+
+    stage = Stage(
+        app,
+        "exhibits",
+        topics=(PARTIALS,),
+        outputs=(KPIS,),
+        knows=(INTERACTIONS, CONTACTS, PARTIALS),
+        changelog=KPIS,
+        memory=memory,
+        reload=True,
+    )
+
+    @app.agent(stage.channel, name="exhibits")
+    async def agent(batches: AsyncIterator[Batch]) -> None:
+        async for batch in stage.batches(batches):
+            async with stage.checkpoint(batch) as checkpoint:
+                owned: _Owned = checkpoint.memory
+                changed: dict[bytes, ExhibitValue | None] = {}
+                for record in batch.records:
+                    aligned = take(owned, record)
+                    if aligned is not None:
+                        owned.publish(aligned, checkpoint, changed.__setitem__)
+
+                def show(owned: _Owned = owned, changed: Mapping[bytes, ExhibitValue | None] = changed) -> None:
+                    for display in displays:
+                        display.show(owned.partition, changed)
+                        display.tick(owned.partition, owned.clock_ms)
+
+                checkpoint.after_commit(show)
+
+    return stage

@@ -1,0 +1,35 @@
+"""Intake agent.
+
+in: ``cx.raw.<platform>``, keyed by the platform's conversation id. state: none.
+out: ``cx.interactions`` keyed by interaction, ``cx.dead-letters``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+
+from pipeline.identity import CustomerKeys
+from pipeline.microbatch import Batch, BatchApp, Stage
+from pipeline.stages.counting import count_intake
+from pipeline.stages.intake import Counts, Intake, Source
+from schemas.topics import DEAD_LETTERS, INTERACTIONS, raw_topic
+
+
+def intake(
+    app: BatchApp, sources: Mapping[str, Source], keys: CustomerKeys, until_ms: int | None = None
+) -> Stage:
+    """Register the intake agent on ``app`` for the given platforms."""
+    by_topic = {raw_topic(name): source for name, source in sources.items()}
+    stage = Stage(app, "intake", topics=sorted(by_topic), outputs=(INTERACTIONS, DEAD_LETTERS))
+
+    @app.agent(stage.channel, name="intake")
+    async def agent(batches: AsyncIterator[Batch]) -> None:
+        async for batch in stage.batches(batches):
+            async with stage.checkpoint(batch) as checkpoint:
+                taker = Intake(keys, stage.partition_counts[INTERACTIONS], until_ms)
+                counts = Counts.none()
+                for record in batch.records:
+                    taker.take(by_topic[record.topic], record, checkpoint, counts)
+                checkpoint.after_commit(lambda counts=counts: count_intake(counts))
+
+    return stage

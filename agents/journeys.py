@@ -1,0 +1,53 @@
+"""Journeys agent.
+
+in: ``cx.contacts``, keyed by customer, with the ticks of every lifecycle partition.
+state: contacts and contributions of each customer, changelog ``cx.journeys.changelog``.
+out: ``cx.facts``, ``cx.partials`` at ticks that all sources have passed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+
+from pipeline.kpi.plan import Plan
+from pipeline.microbatch import Batch, BatchApp, Stage
+from pipeline.stages.journeys import Journeys
+from pipeline.stages.publisher import Publisher, sources
+from pipeline.stages.wire import TICK, control_kind, decode_contact, decode_tick
+from schemas.topics import CONTACTS, FACTS, INTERACTIONS, PARTIALS
+
+
+def journeys(app: BatchApp, plan: Plan, *, changelog: str | None) -> Stage:
+    """Register the journeys agent on ``app``."""
+
+    def memory(number: int, state: Mapping[bytes, bytes]) -> Journeys:
+        counts = stage.partition_counts
+        publisher = Publisher(
+            f"journeys/{number}", plan, state,
+            partial_partitions=counts[PARTIALS], clock_topics={},
+        )  # fmt: skip
+        return Journeys(plan, publisher, state, sources("lifecycle", counts[INTERACTIONS]))
+
+    stage = Stage(
+        app,
+        "journeys",
+        topics=(CONTACTS,),
+        outputs=(FACTS, PARTIALS),
+        knows=(INTERACTIONS,),
+        changelog=changelog,
+        memory=memory,
+    )
+
+    @app.agent(stage.channel, name="journeys")
+    async def agent(batches: AsyncIterator[Batch]) -> None:
+        async for batch in stage.batches(batches):
+            async with stage.checkpoint(batch) as checkpoint:
+                folds: Journeys = checkpoint.memory
+                for record in batch.records:
+                    if record.headers and control_kind(record.headers) == TICK:
+                        folds.tick(decode_tick(record.value or b""), checkpoint)
+                    else:
+                        folds.take(record.key or b"", decode_contact(record.value or b""))
+                folds.flush(checkpoint)
+
+    return stage

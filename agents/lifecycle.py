@@ -1,0 +1,115 @@
+"""Lifecycle agent.
+
+in: ``cx.interactions``, keyed by interaction (performer states: by performer), ticks among them.
+state: events and contributions of each interaction and performer, changelog
+``cx.lifecycle.changelog``.
+out: ``cx.facts``, ``cx.contacts`` keyed by customer, ``cx.partials`` at ticks, ``cx.dead-letters``;
+back to ``cx.interactions`` go ticks, and events that had not passed intake.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+
+from pipeline import metrics
+from pipeline.folds.event import reduce
+from pipeline.folds.silence import Silence
+from pipeline.identity import CustomerKeys
+from pipeline.kpi.plan import Plan
+from pipeline.microbatch import Batch, BatchApp, Checkpoint, Record, Stage
+from pipeline.stages.clock import tick_record
+from pipeline.stages.counting import count_intake
+from pipeline.stages.intake import Counts, Intake, Source, fold_key, is_accepted
+from pipeline.stages.lifecycle import Lifecycle
+from pipeline.stages.publisher import Publisher
+from pipeline.stages.wire import RESTART, TICK, Tick, control_kind, decode_restart, decode_tick
+from schemas.interaction import EVENT_ADAPTER
+from schemas.topics import CONTACTS, DEAD_LETTERS, FACTS, INTERACTIONS, PARTIALS
+
+Now = Callable[[], int]
+
+
+def lifecycle(
+    app: BatchApp,
+    plan: Plan,
+    keys: CustomerKeys,
+    source: Source,
+    *,
+    changelog: str | None,
+    silence: Silence,
+    now_ms: Now | None,
+    tick_seconds: float,
+) -> Stage:
+    """Register the lifecycle agent on ``app``.
+
+    ``source`` says how events are read that did not pass intake. ``now_ms`` is the clock whose
+    ticks the owner of a partition writes into it; without one, somebody else writes them.
+    """
+
+    def memory(number: int, state: Mapping[bytes, bytes]) -> Lifecycle:
+        counts = stage.partition_counts
+        publisher = Publisher(
+            f"lifecycle/{number}", plan, state,
+            partial_partitions=counts[PARTIALS], clock_topics={CONTACTS: counts[CONTACTS]},
+        )  # fmt: skip
+        return Lifecycle(plan, publisher, state, silence)
+
+    stage = Stage(
+        app,
+        "lifecycle",
+        topics=(INTERACTIONS,),
+        outputs=(FACTS, CONTACTS, PARTIALS, DEAD_LETTERS, INTERACTIONS),
+        changelog=changelog,
+        memory=memory,
+        idle_seconds=None if now_ms is None else tick_seconds / 4,
+    )
+    last_tick_ms: dict[int, int] = {}
+
+    def take(record: Record, taker: Intake, checkpoint: Checkpoint, counts: Counts) -> None:
+        folds: Lifecycle = checkpoint.memory
+        kind = control_kind(record.headers) if record.headers else None
+        if kind == TICK:
+            folds.tick(decode_tick(record.value or b""), checkpoint)
+        elif kind == RESTART:
+            folds.restart(decode_restart(record.value or b""), checkpoint)
+        elif is_accepted(record.headers):
+            event = EVENT_ADAPTER.validate_json(record.value or b"")
+            folds.take(fold_key(event), reduce(event))
+        else:
+            taker.take(source, record, checkpoint, counts)
+
+    def write_tick(checkpoint: Checkpoint) -> None:
+        """Let the log's clock go on: a record in this very partition, under this owner's fence."""
+        if now_ms is None:
+            return
+        number = checkpoint.partition.number
+        step_ms = round(tick_seconds * 1000)
+        tick_ms = now_ms() // step_ms * step_ms
+        if tick_ms > last_tick_ms.get(number, 0):
+            last_tick_ms[number] = tick_ms
+            value, headers = tick_record(Tick("", 0, tick_ms))
+            checkpoint.send(
+                INTERACTIONS, None, value,
+                partition=number, timestamp_ms=tick_ms, headers=headers,
+            )  # fmt: skip
+
+    @app.agent(stage.channel, name="lifecycle")
+    async def agent(batches: AsyncIterator[Batch]) -> None:
+        async for batch in stage.batches(batches):
+            async with stage.checkpoint(batch) as checkpoint:
+                folds: Lifecycle = checkpoint.memory
+                taker = Intake(keys, stage.partition_counts[INTERACTIONS])
+                counts = Counts.none()
+                for record in batch.records:
+                    take(record, taker, checkpoint, counts)
+                folds.flush(checkpoint)
+                write_tick(checkpoint)
+                checkpoint.after_commit(lambda counts=counts: count_intake(counts))
+                checkpoint.after_commit(lambda folds=folds: _count_duplicates(folds))
+
+    return stage
+
+
+def _count_duplicates(folds: Lifecycle) -> None:
+    metrics.DUPLICATES.inc(folds.duplicates)
+    folds.duplicates = 0

@@ -1,0 +1,139 @@
+"""Where the parts are wired: one Faust app a role, all in one process or each in its own."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+import structlog
+
+from agents.exhibits import Display, exhibits
+from agents.intake import intake
+from agents.journeys import journeys
+from agents.lifecycle import lifecycle
+from pipeline.folds.silence import Silence
+from pipeline.identity import CustomerKeys
+from pipeline.kpi import catalogue
+from pipeline.kpi.plan import Plan
+from pipeline.microbatch import BatchApp, Broker
+from pipeline.settings import ROLES, Role
+from pipeline.stages.intake import Source
+from schemas.exhibit import Exhibit
+from schemas.platforms import find_platform
+from schemas.topics import changelog_topic
+from sinks.base import Sink
+from sinks.clickhouse.agent import clickhouse_sink
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """What a worker is made of.
+
+    Attributes:
+        sink: Where rows go; without one the role ``sink`` does nothing.
+        wall_clock: Owners of partitions write ticks by the wall clock; else somebody else does.
+        until_ms: Intake leaves later events out.
+    """
+
+    broker: Broker
+    exhibits: Sequence[Exhibit]
+    keys: CustomerKeys
+    sources: dict[str, Source]
+    displays: Sequence[Display] = ()
+    sink: Sink | None = None
+    group_prefix: str = "cxstream"
+    roles: Sequence[Role] = ROLES
+    tick_seconds: float = 1.0
+    wall_clock: bool = True
+    until_ms: int | None = None
+    silence: Silence = field(default_factory=Silence)
+
+
+class Worker:
+    """Stages of one process. ``async with Worker(wiring) as worker: await worker.failed()``."""
+
+    def __init__(self, wiring: Wiring) -> None:
+        self._wiring = wiring
+        self.apps = {role: self._app(role) for role in wiring.roles}
+
+    def _app(self, role: Role) -> BatchApp:
+        wiring = self._wiring
+        app = BatchApp(f"{wiring.group_prefix}-{role}", wiring.broker)
+        plan = Plan(wiring.exhibits, catalogue.load())
+        lasting = wiring.broker.transactional
+        match role:
+            case "intake":
+                intake(app, wiring.sources, wiring.keys, wiring.until_ms)
+            case "lifecycle":
+                lifecycle(
+                    app,
+                    plan,
+                    wiring.keys,
+                    unified_source(),
+                    changelog=changelog_topic("lifecycle") if lasting else None,
+                    silence=wiring.silence,
+                    now_ms=_wall_clock_ms if wiring.wall_clock else None,
+                    tick_seconds=wiring.tick_seconds,
+                )
+            case "journeys":
+                journeys(app, plan, changelog=changelog_topic("journeys") if lasting else None)
+            case "exhibits":
+                exhibits(app, plan, wiring.displays)
+            case "sink":
+                if wiring.sink is not None:
+                    clickhouse_sink(app, wiring.sink)
+        return app
+
+    async def __aenter__(self) -> Self:
+        self._stack = AsyncExitStack()
+        for app in self.apps.values():
+            if app.stages:
+                await app.start()
+                self._stack.push_async_callback(app.stop)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._stack.aclose()
+
+    async def failed(self) -> Exception:
+        """Wait until a stage fails; the failure."""
+        ends = [asyncio.create_task(app.ended.wait()) for app in self.apps.values()]
+        try:
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for end in ends:
+                end.cancel()
+        return next(app.failure for app in self.apps.values() if app.failure is not None)
+
+    @property
+    def ready(self) -> bool:
+        """Whether every stage owns its partitions and has restored them."""
+        stages = [stage for app in self.apps.values() for stage in app.stages]
+        return all(stage.partitions and not stage.restoring for stage in stages)
+
+
+def sources(platforms: Iterable[str]) -> dict[str, Source]:
+    """Platforms by name, with default options. Raises ``UnknownPlatformError``."""
+    found = {name: find_platform(name) for name in platforms}
+    return {name: Source(platform, platform.options()) for name, platform in found.items()}
+
+
+def unified_source() -> Source:
+    """The platform of unified events themselves."""
+    return sources(["interactions"])["interactions"]
+
+
+def _wall_clock_ms() -> int:
+    return time.time_ns() // 1_000_000

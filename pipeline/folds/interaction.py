@@ -1,0 +1,357 @@
+"""The fold of one interaction: ``fold(events, as_of_ms) -> rows``, a pure function of a set.
+
+Arrival order, batching and restarts cannot matter: events are sorted canonically, and all rows come
+out each time. A row no longer returned has ceased to exist and is published as deleted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from pipeline.folds.event import ANNOTATING, Event
+from pipeline.folds.rows import BotSession, ContactRow, Folded, Row
+from pipeline.folds.silence import Silence
+from pipeline.folds.story import Stay, Stint, Story
+from schemas.facts import HandlingSegment, Header, Interaction, QueueSegment, Survey
+
+CODE_VERSION = 1
+"""Version of the rules of this fold; a higher one replaces the rows of a lower one."""
+
+_ROOT_DIMENSIONS = ("intent", "kcr_task", "capability", "client", "vendor", "language")
+_PLACE_DIMENSIONS = ("model_version", "site", "location", "employment", "vendor")
+
+
+def fold(
+    interaction_id: str,
+    events: Iterable[Event],
+    as_of_ms: int,
+    silence: Silence | None = None,
+    restarts_ms: Sequence[int] = (),
+) -> Folded:
+    """Facts of one interaction as of ``as_of_ms`` (UTC epoch milliseconds).
+
+    ``events`` are distinct by id; their order does not matter. Some platforms never end a
+    conversation: such a key is cut into sessions where a new start follows a long silence.
+    ``restarts_ms`` are the moments at which the platform began anew and lost its open contacts.
+    """
+    limits = silence or Silence()
+    ordered = sorted(events, key=lambda e: e.order)
+    rows: list[Row] = []
+    contacts: list[ContactRow] = []
+    dues: list[int] = []
+    for number, session in enumerate(_sessions(ordered, limits)):
+        root_id = interaction_id if number == 0 else f"{interaction_id}@{session[0].occurred_ms}"
+        told = _Telling(root_id, session, limits, as_of_ms, restarts_ms)
+        if not told.exists:
+            continue
+        rows.extend(told.rows())
+        contacts.append(told.contact())
+        if told.due_ms is not None:
+            dues.append(told.due_ms)
+    return Folded(tuple(rows), tuple(contacts), min(dues, default=None))
+
+
+def _sessions(events: Sequence[Event], silence: Silence) -> Iterable[list[Event]]:
+    session: list[Event] = []
+    last_ms = 0
+    for event in events:
+        starts = event.kind in ("started", "bot_started") and not event.previous_leg_id
+        if session and starts:
+            with_bot = event.kind == "bot_started" and not any(
+                e.kind in ("accepted", "queued") for e in session
+            )
+            if event.occurred_ms - last_ms >= silence.of(event.channel, with_bot=with_bot):
+                yield session
+                session = []
+        session.append(event)
+        if event.kind not in ANNOTATING:
+            last_ms = event.occurred_ms
+    if session:
+        yield session
+
+
+class _Telling:
+    """One session, told and given a shape."""
+
+    def __init__(
+        self,
+        root_id: str,
+        events: Sequence[Event],
+        silence: Silence,
+        as_of_ms: int,
+        restarts_ms: Sequence[int],
+    ) -> None:
+        self.root_id = root_id
+        self.events = events
+        acting = [e for e in events if e.kind not in ANNOTATING]
+        self.story = Story()
+        self.story.tell(events, restarts_ms)
+        # A bot that greets an empty chair is no interaction until the customer acts.
+        self.exists = bool(acting) and not (
+            self.story.greeting_only and self.story.ended_ms is None
+        )
+        if not self.exists:
+            return
+        first = acting[0]
+        self.started_ms = first.occurred_ms
+        self.header = Header(
+            interaction_id=root_id,
+            customer_key=_last(events, "customer_key"),
+            channel=first.channel,
+            direction=first.direction,
+            source=first.source,
+            **{name: _last(events, name) for name in _ROOT_DIMENSIONS},
+        )
+        self.due_ms = self.story.give_up(silence, first.channel, as_of_ms)
+        self.story.apply_records()
+
+    # --- rows -----------------------------------------------------------------------------------
+
+    def rows(self) -> Iterable[Row]:
+        """All rows of the session."""
+        story = self.story
+        for stay in story.stays:
+            yield Row(self._id("queue", stay.event), "queue_segment", self._queue_segment(stay))
+        for stint in story.stints:
+            yield Row(self._id("handling", stint.event), "handling_segment", self._handling(stint))
+        yield Row(self.root_id, "interaction", self._interaction())
+        yield from self._surveys()
+
+    def _id(self, part: str, event: Event) -> str:
+        return f"{self.root_id}/{part}/{event.event_id}"
+
+    def _performed_by(self, stint: Stint | None, queue: str) -> Header:
+        """The header, credited to the performer of ``stint``."""
+        if stint is None:
+            return self.header._replace(queue=queue)
+        own = [e for e in self.events if e.performer_id and e.performer_id == stint.performer_id]
+        own = [stint.event, *own]
+        place = {name: _last(own, name) for name in _PLACE_DIMENSIONS}
+        return self.header._replace(
+            queue=queue,
+            performer_kind=stint.kind,
+            performer_id=stint.performer_id,
+            **{name: value or getattr(self.header, name) for name, value in place.items()},
+        )
+
+    def _queue_segment(self, stay: Stay) -> QueueSegment:
+        header = self._performed_by(stay.answered_by, stay.event.queue)
+        capability = stay.event.capability or header.capability
+        return QueueSegment(
+            header=header._replace(capability=capability),
+            leg_id=stay.event.leg_id or self.root_id,
+            entered_ms=stay.event.occurred_ms,
+            left_ms=stay.left_ms,
+            outcome=stay.outcome,
+            reason=stay.reason,
+            wait_ms=stay.wait_ms,
+            after_bot=stay.after_bot,
+        )
+
+    def _queue_of(self, stint: Stint) -> str:
+        """The queue a stint came through, else the one its contact had last come through."""
+        if stint.stay is not None:
+            return stint.stay.event.queue
+        if stint.event.queue:
+            return stint.event.queue
+        began_ms = stint.event.occurred_ms
+        before = [s.event.queue for s in self.story.stays if s.event.occurred_ms < began_ms]
+        return before[-1] if before else ""
+
+    def _handling(self, stint: Stint) -> HandlingSegment:
+        talk_ms, hold_ms, wrap_ms = self._durations(stint)
+        return HandlingSegment(
+            header=self._performed_by(stint, self._queue_of(stint)),
+            leg_id=stint.leg_id or self.root_id,
+            via=stint.via,
+            accepted_ms=stint.event.occurred_ms,
+            left_ms=stint.left_ms,
+            closed_ms=_closed_ms(stint),
+            talk_ms=talk_ms,
+            hold_ms=hold_ms,
+            wrap_ms=wrap_ms,
+            consult_ms=None if talk_ms is None else min(stint.consult_ms, talk_ms),
+            handled=stint.handled,
+            transferred=stint.transferred,
+            transfer_kind=stint.transfer_kind,
+            turns=stint.turns,
+            bot_outcome=stint.bot_outcome,
+            handoff_ms=stint.handoff_ms,
+            handoff_context_ok=stint.context_ok,
+            handoff_accepted_ms=stint.handoff_accepted_ms,
+            handoff_abandoned=stint.handoff_abandoned,
+        )
+
+    def _durations(self, stint: Stint) -> tuple[int | None, int | None, int | None]:
+        """Talk, hold and wrap of a stint whose work is complete; measured ones win."""
+        if _closed_ms(stint) is None or stint.left_ms is None:
+            return None, None, None
+        hold_ms = _first(stint.measured_hold_ms, stint.hold_ms)
+        served_ms = stint.left_ms - stint.event.occurred_ms
+        talk_ms = _first(stint.measured_talk_ms, max(served_ms - stint.hold_ms, 0))
+        wrap_ms = _first(stint.measured_wrap_ms, stint.wrap_ms or 0)
+        return talk_ms, hold_ms, wrap_ms
+
+    def _interaction(self) -> Interaction:
+        story = self.story
+        handled = [s for s in story.stints if s.handled]
+        closed = [_closed_ms(s) for s in handled]
+        complete = story.ended_ms is not None and bool(handled) and None not in closed
+        durations = [self._durations(s) for s in handled] if complete else []
+        kinds = {"bot" if s.is_bot else "human" for s in handled}
+        last = handled[-1] if handled else None
+        return Interaction(
+            header=self._performed_by(last, story.stays[0].event.queue if story.stays else ""),
+            started_ms=self.started_ms,
+            ended_ms=story.ended_ms,
+            closed_ms=(
+                max(story.ended_ms, *(c for c in closed if c is not None))
+                if complete and story.ended_ms is not None
+                else None
+            ),
+            ended_by=story.ended_by,
+            resolved=story.resolved,
+            handled=bool(handled),
+            handled_by="both" if len(kinds) == 2 else next(iter(kinds), "none"),
+            abandoned=self._abandoned(),
+            stints=len(handled),
+            transfers=story.transfers,
+            bot_sessions=sum(s.is_bot for s in story.stints),
+            handoffs=sum(s.handoff_ms is not None for s in story.stints),
+            handoffs_without_context=self._handoffs_without_context(),
+            authentications=story.authentications,
+            info_repeats=story.info_repeats,
+            wait_ms=self._wait_ms(),
+            talk_ms=sum(t or 0 for t, _, _ in durations) if complete else None,
+            hold_ms=sum(h or 0 for _, h, _ in durations) if complete else None,
+            wrap_ms=sum(w or 0 for _, _, w in durations) if complete else None,
+            consult_ms=sum(s.consult_ms for s in handled) if complete else None,
+        )
+
+    def _abandoned(self) -> bool:
+        story = self.story
+        return (
+            story.ended_ms is not None
+            and bool(story.stays)
+            and story.stays[-1].outcome == "abandoned"
+            and story.stays[-1].left_ms == story.ended_ms
+        )
+
+    def _handoffs_without_context(self) -> int:
+        return sum(s.handoff_ms is not None and s.context_ok is False for s in self.story.stints)
+
+    def _wait_ms(self) -> int:
+        return sum(stay.wait_ms or 0 for stay in self.story.stays)
+
+    # --- surveys --------------------------------------------------------------------------------
+
+    def _surveys(self) -> Iterable[Row]:
+        sent: dict[str, Event] = {}
+        answered: dict[str, dict[str, Event]] = {}
+        for event in self.story.surveys:
+            if event.kind == "survey_sent":
+                sent.setdefault(event.survey_id, event)
+            else:
+                answered.setdefault(event.survey_id, {})[event.question] = event
+        for survey_id in sorted({*sent, *answered}):
+            ask = sent.get(survey_id)
+            answers: list[Event | None] = [
+                answer for _, answer in sorted(answered.get(survey_id, {}).items())
+            ]
+            for number, answer in enumerate(answers or [None]):
+                # A survey of several questions was sent once.
+                sent_ms = ask.occurred_ms if ask is not None and number == 0 else None
+                question = answer.question if answer else (ask.question if ask else "")
+                yield from self._survey(survey_id, question, sent_ms, answer)
+
+    def _survey(
+        self, survey_id: str, question: str, sent_ms: int | None, answer: Event | None
+    ) -> Iterable[Row]:
+        handlers = [s for s in self.story.stints if s.handled]
+        bots = [s for s in handlers if s.is_bot]
+        credited: list[tuple[str, Stint | None]] = [("last", handlers[-1] if handlers else None)]
+        credited += [("all", stint) for stint in _one_each(handlers)]
+        credited += [("bot", stint) for stint in _one_each(bots)]
+        asked_about_ms = self.story.ended_ms
+        for credit, stint in credited:
+            queue = self._queue_of(stint) if stint is not None else ""
+            if not queue and self.story.stays:
+                queue = self.story.stays[0].event.queue
+            whom = "" if credit == "last" or stint is None else f"/{stint.performer_id}"
+            yield Row(
+                f"{self.root_id}/survey/{survey_id}/{question}/{credit}{whom}",
+                "survey",
+                Survey(
+                    header=self._performed_by(stint, queue),
+                    survey_id=survey_id,
+                    credit=credit,
+                    question=question,
+                    scale=answer.scale if answer else None,
+                    score=answer.score if answer else None,
+                    sent_ms=sent_ms,
+                    answered_ms=answer.occurred_ms if answer else None,
+                    interaction_ms=self.started_ms if asked_about_ms is None else asked_about_ms,
+                ),
+            )
+
+    # --- the customer's history -----------------------------------------------------------------
+
+    def contact(self) -> ContactRow:
+        """The slim row for the history of the customer."""
+        whole = self._interaction()
+        return ContactRow(
+            header=whole.header,
+            started_ms=whole.started_ms,
+            ended_ms=whole.ended_ms,
+            handled=whole.handled,
+            resolved=whole.resolved,
+            transferred=whole.transfers > 0,
+            transfers=whole.transfers,
+            handoffs_without_context=whole.handoffs_without_context,
+            authentications=whole.authentications,
+            info_repeats=whole.info_repeats,
+            wait_ms=whole.wait_ms,
+            bot_sessions=tuple(
+                BotSession(
+                    event_id=stint.event.event_id,
+                    performer_id=stint.performer_id,
+                    model_version=stint.event.model_version,
+                    started_ms=stint.event.occurred_ms,
+                    ended_ms=stint.left_ms,
+                    handed_off=stint.handoff_ms is not None,
+                    left=stint.bot_outcome in ("left", "timed_out"),
+                )
+                for stint in self.story.stints
+                if stint.is_bot
+            ),
+        )
+
+
+def _closed_ms(stint: Stint) -> int | None:
+    """When the work of a stint was complete: after wrap-up, or at its end where there is none."""
+    if stint.closed_ms is not None:
+        return stint.closed_ms
+    if stint.left_ms is None:
+        return None
+    if stint.wrap_open:
+        if stint.measured_wrap_ms is None or stint.wrap_since_ms is None:
+            return None
+        return stint.wrap_since_ms + stint.measured_wrap_ms
+    return stint.left_ms + (stint.measured_wrap_ms or 0)
+
+
+def _one_each(stints: Sequence[Stint]) -> Iterable[Stint]:
+    """The last stint of each performer."""
+    return {stint.performer_id: stint for stint in stints}.values()
+
+
+def _first(measured_ms: int | None, derived_ms: int) -> int:
+    return derived_ms if measured_ms is None else measured_ms
+
+
+def _last(events: Iterable[Event], name: str) -> str:
+    """The value of ``name`` that was told last, the empty string if none was."""
+    found = ""
+    for event in events:
+        found = getattr(event, name) or found
+    return found

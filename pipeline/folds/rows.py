@@ -1,0 +1,57 @@
+"""What a fold returns: all rows of one key, whatever was published of them before."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+
+from schemas.facts import Fact, Header
+
+
+class Row(NamedTuple):
+    """One fact as folded. ``fact_id`` never changes; everything else may, with a newer version."""
+
+    fact_id: str
+    kind: str
+    fact: Fact
+
+
+class BotSession(msgspec.Struct, frozen=True, array_like=True):
+    """One bot session of a contact, as its customer's history needs it."""
+
+    event_id: str
+    performer_id: str
+    model_version: str
+    started_ms: int
+    ended_ms: int | None
+    handed_off: bool
+    left: bool
+
+
+class ContactRow(msgspec.Struct, frozen=True, array_like=True):
+    """One interaction, slim, as it travels to the history of its customer."""
+
+    header: Header
+    started_ms: int
+    ended_ms: int | None
+    handled: bool
+    resolved: bool | None
+    transferred: bool
+    transfers: int
+    handoffs_without_context: int
+    authentications: int
+    info_repeats: int
+    wait_ms: int
+    bot_sessions: tuple[BotSession, ...]
+
+
+class Folded(NamedTuple):
+    """All rows of one key as of one moment.
+
+    ``due_ms`` is the next moment at which time alone changes something, None if there is none.
+    """
+
+    rows: tuple[Row, ...]
+    contacts: tuple[ContactRow, ...]
+    due_ms: int | None

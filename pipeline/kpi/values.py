@@ -1,0 +1,172 @@
+"""From merged windows to published values: state, interval, target and status."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+
+from msgspec.structs import replace
+
+from pipeline.kpi.merge import Cell, Merge, Slot
+from pipeline.kpi.plan import Group, Series, maturity_ms
+from pipeline.kpi.stats import value as value_of
+from pipeline.kpi.stats import wilson
+from schemas.values import ExhibitValue, State, Status, WindowRef, rfc3339
+
+Previous = Callable[[bytes], ExhibitValue | None]
+
+
+def read(
+    merge: Merge,
+    cell: Cell,
+    slot: Slot,
+    previous: Previous,
+    *,
+    complete: bool,
+    everything: bool = False,
+) -> Iterator[tuple[bytes, ExhibitValue | None]]:
+    """Values of all KPIs of an exhibit in one cell and window, each with its key.
+
+    Args:
+        merge: Shares and windows of the exhibit.
+        cell: Values of the ``by`` dimensions, totals as ``*``.
+        slot: The window.
+        previous: What was published last under a key.
+        complete: Nothing more will come, so every window is closed.
+        everything: Tell what has not changed, too.
+
+    Yields:
+        Key and value of what changed; None where there is nothing to be published under that key
+        any more.
+    """
+    gone = slot.window.kind == "tumbling" and not merge.has_facts(cell, slot)
+    for group in merge.plan.groups:
+        vector = merge.vector(group, cell, slot)
+        for index, series in enumerate(group.series):
+            at = group.offset(index)
+            numbers = (vector[at], vector[at + 1], vector[at + 2])
+            row = _row(merge, cell, slot, group, series, numbers, complete=complete)
+            before = previous(row.key)
+            if gone:
+                if before is not None:
+                    yield row.key, None
+                continue
+            settled_ms = _settled_from_ms(series, slot, merge.bounds(slot)[1])
+            if settled_ms is not None:
+                row = _restated(row, before, settled_ms)
+            if everything or before is None or not _same(row, before, settled_ms):
+                yield row.key, row
+
+
+def _row(
+    merge: Merge,
+    cell: Cell,
+    slot: Slot,
+    group: Group,
+    series: Series,
+    numbers: tuple[int, int, int],
+    *,
+    complete: bool,
+) -> ExhibitValue:
+    exhibit, entry, kpi = merge.plan.exhibit, series.entry, series.kpi
+    start_ms, end_ms = merge.bounds(slot)
+    numerator: int | None = numbers[0]
+    denominator: int | None = numbers[1]
+    if group.gauge:
+        now = start_ms is None or end_ms is None or start_ms <= merge.clock_ms <= end_ms
+        numerator = _gauge(merge, series, numbers) if now else None
+        denominator = None
+        value = None if numerator is None else value_of(kpi.unit, numerator, None, micro=kpi.micro)
+    elif kpi.unit == "count":
+        # A count of none among facts is 0; where a bucket holds no such fact, nothing was counted.
+        nothing = slot.window.kind == "tumbling" and not numbers[2]
+        numerator = denominator = numbers[0]
+        value = None if nothing else numbers[0]
+    else:
+        value = value_of(kpi.unit, numbers[0], numbers[1], micro=kpi.micro)
+    ratio = kpi.unit == "ratio" and not group.gauge
+    interval = wilson(numbers[0], numbers[1]) if ratio else None
+    return ExhibitValue(
+        exhibit=exhibit.exhibit,
+        exhibit_version=exhibit.version,
+        kpi=kpi.id,
+        kpi_version=kpi.version,
+        name=entry.name,
+        parameters=kpi.parameters,
+        attribution=kpi.attribution,
+        window=WindowRef(
+            slot.window.kind,
+            slot.window.size,
+            None if start_ms is None else rfc3339(start_ms),
+            None if end_ms is None else rfc3339(end_ms),
+        ),
+        dimensions=dict(zip(exhibit.by, cell, strict=True)),
+        state=_state(merge, slot, series, end_ms, complete=complete),
+        revision=0,
+        as_of=rfc3339(merge.clock_ms),
+        numerator=numerator,
+        denominator=denominator,
+        value=value,
+        unit=kpi.unit,
+        n=denominator,
+        low=interval[0] if interval else None,
+        high=interval[1] if interval else None,
+        target=entry.target.text if entry.target else None,
+        status=_status(series, value, denominator),
+    )
+
+
+def _gauge(merge: Merge, series: Series, numbers: tuple[int, int, int]) -> int | None:
+    if series.kpi.reads == "value":
+        return numbers[0]
+    return merge.clock_ms - numbers[0] if numbers[1] else None
+
+
+def _state(
+    merge: Merge, slot: Slot, series: Series, end_ms: int | None, *, complete: bool
+) -> State:
+    if series.cohort != "all":
+        return series.cohort
+    if complete:
+        return "final"
+    closed = slot.window.kind == "tumbling" and end_ms is not None and end_ms <= merge.clock_ms
+    return "final" if closed else "provisional"
+
+
+def _status(series: Series, value: float | None, n: int | None) -> Status:
+    entry = series.entry
+    if entry.target is None:
+        return "no_target"
+    if value is None:
+        return "undefined"
+    if n is not None and n < entry.min_n:
+        return "n_below_min"
+    return "met" if entry.target.met(value) else "missed"
+
+
+def _settled_from_ms(series: Series, slot: Slot, end_ms: int | None) -> int | None:
+    """The clock from which a bucket's value is final; None where it never is."""
+    if slot.window.kind != "tumbling" or end_ms is None or series.cohort == "provisional":
+        return None
+    return end_ms + (maturity_ms(series.kpi) if series.cohort == "final" else 0)
+
+
+def _restated(row: ExhibitValue, before: ExhibitValue | None, settled_ms: int) -> ExhibitValue:
+    """A value that changed after it was final is a restatement, and so is every one after it."""
+    if before is None or _clock_ms(before) < settled_ms:
+        return row
+    same = (before.numerator, before.denominator) == (row.numerator, row.denominator)
+    revision = before.revision + (not same)
+    return replace(row, state="restated", revision=revision) if revision else row
+
+
+def _same(row: ExhibitValue, before: ExhibitValue, settled_ms: int | None) -> bool:
+    """Whether publishing ``row`` would tell nothing new."""
+    if settled_ms is not None and _clock_ms(before) < settled_ms <= _clock_ms(row):
+        return False
+    window = row.window if row.window.kind == "tumbling" else before.window
+    return replace(row, as_of=before.as_of, window=window) == before
+
+
+def _clock_ms(row: ExhibitValue) -> int:
+    return round(datetime.fromisoformat(row.as_of).timestamp() * 1000)

@@ -1,0 +1,48 @@
+"""Every metric name of the product, declared once: kind, labels, help.
+
+Counters count only what never comes back (records, rows added, rows taken back); sums of KPIs are
+gauges. Units are base units and stand in the name.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+
+REGISTRY: Final = CollectorRegistry(auto_describe=True)
+
+RECORDS = Counter("cx_records", "Records taken in.", ["platform"], registry=REGISTRY)
+EVENTS = Counter("cx_events", "Unified events sent on.", ["platform"], registry=REGISTRY)
+IGNORED = Counter(
+    "cx_ignored", "Native events that no KPI needs, by type.", ["type"], registry=REGISTRY
+)
+DEAD_LETTERS = Counter("cx_dead_letters", "Records refused.", ["reason"], registry=REGISTRY)
+DUPLICATES = Counter("cx_duplicates", "Events that were known already.", registry=REGISTRY)
+BATCHES = Counter("cx_batches", "Batches committed.", ["stage"], registry=REGISTRY)
+BATCH_RECORDS = Counter(
+    "cx_batch_records", "Records in committed batches.", ["stage"], registry=REGISTRY
+)
+CHECKPOINTS_FAILED = Counter(
+    "cx_checkpoints_failed",
+    "Checkpoints thrown away; their partition was restored.",
+    ["stage"],
+    registry=REGISTRY,
+)
+RESTORED_KEYS = Gauge(
+    "cx_restored_keys", "Keys restored.", ["stage", "partition"], registry=REGISTRY
+)
+CLOCK = Gauge(
+    "cx_exhibit_clock_timestamp_seconds",
+    "Clock that the values of an exhibit are as of.",
+    ["exhibit"],
+    registry=REGISTRY,
+)
+SINK_ROWS = Counter("cx_sink_rows", "Rows written.", ["table"], registry=REGISTRY)
+SINK_RETRIES = Counter(
+    "cx_sink_retries", "Inserts tried again, by error code.", ["table", "code"], registry=REGISTRY
+)
+SINK_SECONDS = Histogram(
+    "cx_sink_insert_duration_seconds", "Time of one insert.", ["table"], registry=REGISTRY
+)
+BUILD = Info("cx_build", "Version of this worker.", registry=REGISTRY)

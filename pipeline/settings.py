@@ -1,0 +1,72 @@
+"""Settings of a worker, from the environment (``CXSTREAM_*``) or a file; checked before it starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Role = Literal["intake", "lifecycle", "journeys", "exhibits", "sink"]
+ROLES: tuple[Role, ...] = ("intake", "lifecycle", "journeys", "exhibits", "sink")
+
+
+class ClickHouseSettings(BaseSettings):
+    """Where facts and values are stored."""
+
+    model_config = SettingsConfigDict(env_prefix="CXSTREAM_CLICKHOUSE_", extra="forbid")
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=1, le=65_535)] = 8123
+    user: str = "default"
+    password: SecretStr = SecretStr("")
+    database: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] = "cxstream"
+    secure: bool = False
+
+
+class Settings(BaseSettings):
+    """Everything a worker can be told. Every field is an environment variable ``CXSTREAM_<NAME>``."""
+
+    model_config = SettingsConfigDict(env_prefix="CXSTREAM_", extra="forbid")
+
+    bootstrap: str | None = Field(None, description="Kafka brokers as host:port[,host:port]")
+    group_prefix: str = Field("cxstream", description="prefix of consumer groups and transactions")
+    partitions: Annotated[int, Field(ge=1, le=512)] = Field(
+        4, description="partitions of topics that are made"
+    )
+    replication: Annotated[int, Field(ge=1, le=7)] = Field(
+        1, description="replication of topics that are made"
+    )
+    session_timeout_ms: Annotated[int, Field(ge=1_000, le=300_000)] = Field(
+        15_000, description="a worker silent for this long loses its partitions"
+    )
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
+    sasl_username: str | None = None
+    sasl_password: SecretStr | None = None
+    ssl_ca_file: Path | None = None
+
+    roles: tuple[Role, ...] = Field(ROLES, description="stages this worker runs")
+    platforms: tuple[str, ...] = Field(("interactions",), description="platforms taken in")
+    exhibits: tuple[Path, ...] = Field((), description="exhibit files; the default one if empty")
+    identity_key_file: Path = Field(
+        Path("var/identity.key"), description="file with the secret of customer keys"
+    )
+    data_dir: Path = Field(Path("var"), description="folder for embedded parts and keys")
+    metrics_host: str = Field("127.0.0.1", description="address /metrics listens on")
+    metrics_port: Annotated[int, Field(ge=0, le=65_535)] = Field(
+        0, description="port of /metrics, 0 for any free one"
+    )
+    tick_seconds: Annotated[float, Field(ge=0.1, le=60)] = Field(
+        1.0, description="how often the log's clock ticks"
+    )
+    ticks: Literal["wall", "external"] = Field(
+        "wall", description="who writes ticks: this worker by its clock, or somebody else"
+    )
+    clickhouse: ClickHouseSettings = Field(default_factory=ClickHouseSettings)
+
+    @field_validator("roles", "platforms", "exhibits", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value

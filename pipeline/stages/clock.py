@@ -1,0 +1,66 @@
+"""Clocks of logs: the source of ticks a fold writes, and the aligned clock of what reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from pipeline.stages.wire import TICK, Tick, encode_tick
+
+META_KEY = b"\0clock"
+
+
+class Clock(msgspec.Struct, array_like=True):
+    """Durable clock of one source partition."""
+
+    tick_ms: int = 0
+    epoch: int = 0
+
+
+encode_clock = msgspec.msgpack.Encoder().encode
+decode_clock = msgspec.msgpack.Decoder(Clock).decode
+
+
+class AlignedClock:
+    """The lowest tick that all expected sources have passed."""
+
+    def __init__(self, expected: Iterable[str]) -> None:
+        self._ticks: dict[str, Tick | None] = dict.fromkeys(expected)
+
+    def see(self, tick: Tick) -> None:
+        """Take over the newest tick of a source; an older one changes nothing."""
+        known = self._ticks.get(tick.source)
+        if known is None or (tick.tick_ms, tick.epoch) >= (known.tick_ms, known.epoch):
+            self._ticks[tick.source] = tick
+
+    @property
+    def covered(self) -> bool:
+        """Whether every expected source has been heard."""
+        return None not in self._ticks.values()
+
+    @property
+    def missing(self) -> list[str]:
+        """Expected sources not heard yet."""
+        return [source for source, tick in self._ticks.items() if tick is None]
+
+    def aligned(self) -> Tick | None:
+        """The lowest tick of all sources, with flags that all of them raise; None if one misses."""
+        ticks = [tick for tick in self._ticks.values() if tick is not None]
+        if len(ticks) < len(self._ticks) or not ticks:
+            return None
+        lowest = min(ticks, key=lambda tick: tick.tick_ms)
+        same = [tick for tick in ticks if tick.tick_ms == lowest.tick_ms]
+        whole = len(same) == len(ticks)
+        return Tick(
+            "",
+            0,
+            lowest.tick_ms,
+            publish_all=whole and all(tick.publish_all for tick in same),
+            complete=whole and all(tick.complete for tick in same),
+        )
+
+
+def tick_record(tick: Tick) -> tuple[bytes, list[tuple[str, bytes]]]:
+    """Value and headers of a tick."""
+    return encode_tick(tick), [("cx-control", TICK)]

@@ -1,0 +1,168 @@
+"""The intake stage: native payloads into unified events, at the edge of what is personal.
+
+Whatever comes from outside passes here once: it is validated, its customer becomes a keyed hash, and
+it is keyed so that one interaction lies in one partition. What cannot pass is a dead letter with its
+original bytes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final, NamedTuple, Protocol
+
+from pipeline.folds.event import epoch_ms
+from pipeline.identity import CustomerKeys
+from pipeline.stages.wire import (
+    CONTROL_HEADER,
+    RESTART,
+    Out,
+    Restart,
+    dead_letter_headers,
+    encode_restart,
+)
+from schemas.interaction import EVENT_ADAPTER, InteractionEvent, PerformerState
+from schemas.platforms.base import BadPayload, Options, Platform
+from schemas.platforms.interactions import check_time
+from schemas.topics import DEAD_LETTERS, INTERACTIONS
+
+ACCEPTED_HEADER: Final = "cx-accepted"
+ACCEPTED: Final[Sequence[tuple[str, bytes]]] = ((ACCEPTED_HEADER, b"1"),)
+"""Stands on every event that passed intake; an event without it is taken in first."""
+
+
+class RawRecord(Protocol):
+    """What intake needs of a Kafka record."""
+
+    @property
+    def topic(self) -> str: ...  # noqa: D102
+    @property
+    def partition(self) -> int: ...  # noqa: D102
+    @property
+    def offset(self) -> int: ...  # noqa: D102
+    @property
+    def timestamp(self) -> int: ...  # noqa: D102
+    @property
+    def value(self) -> bytes | None: ...  # noqa: D102
+
+
+class Source(NamedTuple):
+    """A platform with the options it is read with."""
+
+    platform: Platform
+    options: Options
+
+
+class Counts(NamedTuple):
+    """What became of records; added to metrics once a batch is committed."""
+
+    records: Counter[str]
+    events: Counter[str]
+    ignored: Counter[str]
+    dead_letters: Counter[str]
+
+    @classmethod
+    def none(cls) -> Counts:
+        """Nothing counted yet."""
+        return cls(Counter(), Counter(), Counter(), Counter())
+
+
+class Intake:
+    """Takes records of any platform in.
+
+    Args:
+        keys: Makes customer keys.
+        interaction_partitions: Partitions of ``cx.interactions``: a restart is told to all.
+        until_ms: Events later than this are left out: a replay as of an earlier time.
+    """
+
+    def __init__(
+        self, keys: CustomerKeys, interaction_partitions: int, until_ms: int | None = None
+    ) -> None:
+        self._keys = keys
+        self._partitions = interaction_partitions
+        self._until_ms = until_ms
+
+    def take(self, source: Source, record: RawRecord, out: Out, counts: Counts) -> None:
+        """Send the events of ``record`` on, or a dead letter."""
+        name = source.platform.name
+        counts.records[name] += 1
+        try:
+            if record.value is None:
+                raise BadPayload("null_value", "expected a value, the record has none")
+            parsed = source.platform.parse(record.value, source.options)
+            oldest_ms = epoch_ms(source.platform.oldest)
+            for event in parsed.events:
+                check_time(event, record.timestamp, oldest_ms)
+        except BadPayload as bad:
+            counts.dead_letters[bad.reason] += 1
+            send_dead_letter(record, bad.reason, bad.detail, out)
+            return
+        counts.ignored.update(parsed.ignored)
+        if parsed.restart_ms is not None:
+            self._send_restart(name, parsed.restart_ms, record, out)
+        for event in parsed.events:
+            if self._until_ms is None or epoch_ms(event.occurred_at) <= self._until_ms:
+                counts.events[name] += 1
+                self._send_event(event, record, out)
+
+    def _send_event(self, event: InteractionEvent, record: RawRecord, out: Out) -> None:
+        key = event.customer_key or self._keys.key(event.customer)
+        accepted = event.model_copy(update={"customer": None, "customer_key": key})
+        out.send(
+            INTERACTIONS,
+            partition_key(event),
+            EVENT_ADAPTER.dump_json(accepted, exclude_none=True, exclude_defaults=False),
+            timestamp_ms=record.timestamp,
+            headers=ACCEPTED,
+        )
+
+    def _send_restart(self, source: str, at_ms: int, record: RawRecord, out: Out) -> None:
+        value = encode_restart(Restart(source, at_ms))
+        for number in range(self._partitions):
+            out.send(
+                INTERACTIONS,
+                None,
+                value,
+                partition=number,
+                timestamp_ms=record.timestamp,
+                headers=((CONTROL_HEADER, RESTART),),
+            )
+
+
+def partition_key(event: InteractionEvent) -> bytes:
+    """Record key of an event: its interaction; its performer where it tells a performer's state."""
+    return fold_key(event).encode()
+
+
+def fold_key(event: InteractionEvent) -> str:
+    """Whose history an event belongs to."""
+    if isinstance(event, PerformerState):
+        return event.performer_id or event.interaction_id
+    return event.interaction_id
+
+
+def send_dead_letter(record: RawRecord, reason: str, detail: str, out: Out) -> None:
+    """Send the original bytes of ``record`` with why it was refused."""
+    headers = dead_letter_headers(
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        reason=reason,
+        detail=detail,
+        payload=record.value,
+    )
+    out.send(
+        DEAD_LETTERS,
+        f"{record.topic}/{record.partition}/{record.offset}".encode(),
+        record.value if record.value is not None else b"",
+        timestamp_ms=record.timestamp,
+        headers=headers,
+    )
+
+
+def is_accepted(headers: Sequence[tuple[str, bytes]]) -> bool:
+    """Whether an event has passed intake."""
+    return any(name == ACCEPTED_HEADER for name, _ in headers)
+
+

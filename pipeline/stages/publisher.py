@@ -1,0 +1,101 @@
+"""What every folding stage does alike: facts out, panes kept, shares and ticks published."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from pipeline.kpi.ledger import Changes
+from pipeline.kpi.panes import Panes
+from pipeline.kpi.plan import Plan
+from pipeline.stages.clock import META_KEY, Clock, decode_clock, encode_clock, tick_record
+from pipeline.stages.wire import (
+    Out,
+    Share,
+    Tick,
+    encode_share,
+    fact_message,
+    parse_share_key,
+    share_key,
+)
+from schemas.topics import FACTS, PARTIALS
+
+__all__ = ["Publisher", "parse_share_key"]
+
+
+class Publisher:
+    """Panes and clock of one source partition.
+
+    Args:
+        source: Name of the source: stage and partition.
+        plan: Exhibits in use.
+        state: Restored state, for the clock.
+        partitions_of: Partition of ``cx.partials`` that an exhibit belongs to.
+        clock_partitions: Topics that must be told the clock, with their partition counts.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        plan: Plan,
+        state: Mapping[bytes, bytes],
+        *,
+        partial_partitions: int,
+        clock_topics: Mapping[str, int],
+    ) -> None:
+        self.source = source
+        self.plan = plan
+        self.panes = Panes(plan)
+        stored = state.get(META_KEY)
+        clock = decode_clock(stored) if stored is not None else Clock()
+        self.tick_ms = clock.tick_ms
+        # What was published under the last epoch cannot be told from what was about to be:
+        # everything is published anew, and the owner forgets the rest.
+        self.epoch = clock.epoch + 1
+        self._partial_partitions = partial_partitions
+        self._clock_topics = dict(clock_topics)
+        self._partition_of = {
+            group.key: exhibit_partition(group.exhibit.exhibit.exhibit, partial_partitions)
+            for group in plan.groups.values()
+        }
+
+    def publish_facts(self, changes: Changes, version: int, out: Out) -> None:
+        """Send changed rows and deletions, each under ``version``."""
+        for row in changes.rows:
+            out.send(
+                FACTS,
+                row.fact_id.encode(),
+                fact_message(row.kind, row.fact_id, version, row.fact),
+            )
+        for fact_id, kind in changes.deleted:
+            out.send(FACTS, fact_id.encode(), fact_message(kind, fact_id, version, None))
+
+    def publish_tick(self, tick: Tick, out: Out) -> None:
+        """Send the shares that changed since the last tick, then the tick itself."""
+        self.tick_ms = max(self.tick_ms, tick.tick_ms)
+        for key, share in self.panes.drain(self.tick_ms):
+            out.send(
+                PARTIALS,
+                share_key(self.source, key),
+                encode_share(Share(self.epoch, self.tick_ms, share)),
+                partition=self._partition_of[key.group],
+            )
+        told = Tick(self.source, self.epoch, self.tick_ms, tick.publish_all, tick.complete)
+        value, headers = tick_record(told)
+        for topic, count in {**self._clock_topics, PARTIALS: self._partial_partitions}.items():
+            for number in range(count):
+                key_of_tick = b"tick:" + self.source.encode()
+                out.send(topic, key_of_tick, value, partition=number, headers=headers)
+        out.put(META_KEY, encode_clock(Clock(self.tick_ms, self.epoch)))
+
+
+def exhibit_partition(exhibit: str, partitions: int) -> int:
+    """Partition of ``cx.partials`` and ``cx.kpis`` that holds a whole exhibit."""
+    total = 0
+    for byte in exhibit.encode():
+        total = (total * 31 + byte) & 0x7FFFFFFF
+    return total % partitions
+
+
+def sources(stage: str, partitions: int) -> Iterable[str]:
+    """Names of the sources of a stage."""
+    return (f"{stage}/{number}" for number in range(partitions))

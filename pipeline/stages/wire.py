@@ -1,0 +1,148 @@
+"""Records that stages write for each other: ticks, shares, facts, contacts, dead letters."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+import msgspec
+
+from pipeline.folds.rows import ContactRow
+from pipeline.kpi.panes import Grain, PaneKey
+from schemas.facts import Fact, columns, values
+
+CONTROL_HEADER: Final = "cx-control"
+TICK: Final = b"tick"
+RESTART: Final = b"restart"
+
+Headers = Sequence[tuple[str, bytes]]
+
+
+class Out(Protocol):
+    """Where a stage puts its state and its output records: a checkpoint."""
+
+    def get(self, key: bytes) -> bytes | None:
+        """Value of ``key`` in the stage's state."""
+
+    def put(self, key: bytes, value: bytes) -> None:
+        """Set ``key`` in the stage's state."""
+
+    def delete(self, key: bytes) -> None:
+        """Remove ``key`` from the stage's state."""
+
+    def send(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        *,
+        partition: int | None = None,
+        timestamp_ms: int | None = None,
+        headers: Headers = (),
+    ) -> None:
+        """Add an output record."""
+
+
+class Tick(msgspec.Struct, frozen=True, array_like=True):
+    """The clock of a log. ``epoch`` counts how often the source has begun anew.
+
+    ``publish_all`` asks for every value, changed or not; ``complete`` says that nothing more comes.
+    """
+
+    source: str
+    epoch: int
+    tick_ms: int
+    publish_all: bool = False
+    complete: bool = False
+
+
+class Restart(msgspec.Struct, frozen=True, array_like=True):
+    """A platform began anew: every contact of ``source`` open at that time ended unknown."""
+
+    source: str
+    at_ms: int
+
+
+class Share(msgspec.Struct, frozen=True, array_like=True):
+    """What one source has in one pane, as of its tick."""
+
+    epoch: int
+    tick_ms: int
+    vector: tuple[int, ...]
+
+
+class _ShareKey(msgspec.Struct, frozen=True, array_like=True):
+    source: str
+    group: int
+    cell: tuple[str, ...]
+    grain: Grain
+    number: int
+
+
+class ContactMessage(msgspec.Struct, frozen=True, array_like=True):
+    """The newest word on one interaction of a customer; ``row`` is None when it is not theirs."""
+
+    interaction_id: str
+    version: int
+    row: ContactRow | None
+
+
+encode_tick = msgspec.msgpack.Encoder().encode
+decode_tick = msgspec.msgpack.Decoder(Tick).decode
+encode_restart = msgspec.msgpack.Encoder().encode
+decode_restart = msgspec.msgpack.Decoder(Restart).decode
+encode_share = msgspec.msgpack.Encoder().encode
+decode_share = msgspec.msgpack.Decoder(Share).decode
+encode_contact = msgspec.msgpack.Encoder().encode
+decode_contact = msgspec.msgpack.Decoder(ContactMessage).decode
+_decode_share_key = msgspec.msgpack.Decoder(_ShareKey).decode
+
+
+def share_key(source: str, key: PaneKey) -> bytes:
+    """Record key of a share: source, group, cell and pane."""
+    return encode_share(_ShareKey(source, *key))
+
+
+def parse_share_key(key: bytes) -> tuple[str, PaneKey]:
+    """Source and pane of a share."""
+    found = _decode_share_key(key)
+    return found.source, PaneKey(found.group, found.cell, found.grain, found.number)
+
+
+def control_kind(headers: Headers) -> bytes | None:
+    """What a control record says, None for a record of data."""
+    for name, value in headers:
+        if name == CONTROL_HEADER:
+            return value
+    return None
+
+
+_COLUMN_NAMES: Final[dict[str, tuple[str, ...]]] = {}
+
+
+def fact_message(kind: str, fact_id: str, version: int, fact: Fact | None) -> bytes:
+    """JSON of one version of a fact; without ``fact`` it says that the fact is deleted."""
+    if kind not in _COLUMN_NAMES:
+        _COLUMN_NAMES[kind] = tuple(column.name for column in columns(kind))
+    told: dict[str, object] = {"kind": kind, "fact_id": fact_id, "version": version}
+    told["deleted"] = fact is None
+    if fact is not None:
+        told.update(zip(_COLUMN_NAMES[kind], values(fact), strict=True))
+    return msgspec.json.encode(told)
+
+
+def dead_letter_headers(
+    *, topic: str, partition: int, offset: int, reason: str, detail: str, payload: bytes | None
+) -> list[tuple[str, bytes]]:
+    """Headers of a dead letter; its value is the original bytes."""
+    body = payload or b""
+    return [
+        ("reason", reason.encode()),
+        ("detail", detail.encode()),
+        ("topic", topic.encode()),
+        ("partition", str(partition).encode()),
+        ("offset", str(offset).encode()),
+        ("bytes", str(len(body)).encode()),
+        ("sha256", hashlib.sha256(body).hexdigest().encode()),
+    ]

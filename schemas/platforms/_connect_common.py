@@ -1,0 +1,187 @@
+"""Amazon Connect: what its contact events, contact records and agent events have in common."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from schemas.interaction import InteractionEvent
+from schemas.platforms.base import BadPayload, customer_id, make_event, stable_id
+
+SOURCE: Final = "amazon_connect"
+
+TRANSFERS: Final = frozenset({"TRANSFER", "QUEUE_TRANSFER"})
+ABANDONABLE: Final = frozenset({"INBOUND", "TRANSFER", "CALLBACK", "QUEUE_TRANSFER", "API"})
+"""Ways a contact began that leave a customer waiting in a queue."""
+
+_CHANNELS: Final = {
+    "VOICE": "voice", "CHAT": "web_chat", "TASK": "task", "EMAIL": "email", "SMS": "sms",
+}  # fmt: skip
+_ENDED_BY: Final = {
+    "CUSTOMER_DISCONNECT": "customer", "AGENT_DISCONNECT": "human",
+    "CONTACT_FLOW_DISCONNECT": "system", "TELECOM_PROBLEM": "system", "EXPIRED": "system",
+    "API": "system", "AGENT_NETWORK_DISCONNECT": "system", "CUSTOMER_CONNECTION_NOT_ESTABLISHED":
+    "system",
+}  # fmt: skip
+
+
+class Node:
+    """A JSON object read without regard to the case of its keys, which varies within one payload.
+
+    Null, absent and empty text are the same: nothing. What is of another type than expected is
+    refused with the place it stands at.
+    """
+
+    __slots__ = ("_fields", "_place")
+
+    def __init__(self, fields: dict[str, Any], place: str = "") -> None:
+        self._fields = {name.casefold(): value for name, value in fields.items()}
+        self._place = place
+
+    def __contains__(self, name: str) -> bool:
+        return name.casefold() in self._fields
+
+    def raw(self, name: str) -> Any:
+        """Return a value as it is."""
+        return self._fields.get(name.casefold())
+
+    def place(self, name: str) -> str:
+        """Return the path of a field."""
+        return f"{self._place}.{name}" if self._place else name
+
+    def text(self, name: str) -> str | None:
+        """Return a text."""
+        value = self.raw(name)
+        if value is None or value == "":
+            return None
+        if not isinstance(value, str):
+            raise self._refused(name, "text")
+        return value
+
+    def upper(self, name: str) -> str:
+        """Return an enumeration's value in upper case, empty when there is none."""
+        return (self.text(name) or "").upper()
+
+    def time(self, name: str) -> datetime | None:
+        """Return a time; Connect writes ISO 8601 in UTC."""
+        value = self.text(name)
+        if value is None:
+            return None
+        try:
+            time = datetime.fromisoformat(value)
+            return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
+        except (ValueError, OverflowError):
+            raise self._refused(name, "an ISO 8601 time") from None
+
+    def needed_time(self, name: str) -> datetime:
+        """Return a time that the event cannot do without."""
+        time = self.time(name)
+        if time is None:
+            raise self._refused(name, "an ISO 8601 time")
+        return time
+
+    def milliseconds(self, name: str) -> int | None:
+        """Return a duration, which Connect writes in whole seconds."""
+        value = self.raw(name)
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise self._refused(name, "whole seconds")
+        return value * 1000
+
+    def node(self, name: str) -> Node | None:
+        """Return an inner object; none when it is absent, null or empty."""
+        value = self.raw(name)
+        if not value:
+            return None
+        if not isinstance(value, dict):
+            raise self._refused(name, "an object")
+        return Node(value, self.place(name))
+
+    def nodes(self, name: str) -> list[Node]:
+        """Return an array of objects."""
+        value = self.raw(name)
+        if value is None:
+            return []
+        if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+            raise self._refused(name, "an array of objects")
+        return [Node(item, f"{self.place(name)}.{index}") for index, item in enumerate(value)]
+
+    def _refused(self, name: str, expected: str) -> BadPayload:
+        return BadPayload("invalid_event", f"{self.place(name)}: expected {expected}")
+
+
+def contact_id(contact: Node) -> str:
+    """Return the id of this contact: one leg of the chain."""
+    identity = contact.text("ContactId")
+    if identity is None:
+        raise BadPayload("invalid_event", f"{contact.place('ContactId')}: expected text")
+    return identity
+
+
+def root_id(contact: Node) -> str:
+    """Return the id of the first contact of the chain, which has no initial contact itself."""
+    return contact.text("InitialContactId") or contact_id(contact)
+
+
+def channel_of(contact: Node) -> str:
+    """Return the unified channel of a contact."""
+    return _CHANNELS.get(contact.upper("Channel"), "other")
+
+
+def performer_of(arn: str | None) -> str | None:
+    """Agent's id: the end of the ARN, the one name that all kinds of events give."""
+    return arn.rpartition("/agent/")[2] if arn else None
+
+
+def ended_by(contact: Node) -> str:
+    """Who ended a contact; newer events and records say so."""
+    return _ENDED_BY.get(contact.upper("DisconnectReason"), "unknown")
+
+
+class Leg:
+    """A contact as the source of events: one leg, with what all its events say."""
+
+    def __init__(self, contact: Node, version: int = 0) -> None:
+        self.identity = contact_id(contact)
+        self.previous = contact.text("PreviousContactId")
+        self.method = contact.upper("InitiationMethod")
+        endpoint = contact.node("CustomerEndpoint")
+        self._common: dict[str, Any] = {
+            "source": SOURCE,
+            "record_version": version,
+            "interaction_id": root_id(contact),
+            "channel": channel_of(contact),
+            "direction": "outbound" if "OUTBOUND" in self.method else "inbound",
+            "customer": customer_id(endpoint.raw("Address")) if endpoint else None,
+        }
+
+    def event(self, slot: str, kind: str, time: datetime, **fields: Any) -> InteractionEvent:
+        """Build an event of this leg.
+
+        Args:
+            slot: names the event within its contact. The record's event of a slot replaces the one
+                that a contact event told before.
+            kind: kind of the event.
+            time: when it happened.
+            fields: further fields of the event.
+        """
+        return make_event(
+            kind,
+            **{
+                "event_id": stable_id(SOURCE, self.identity, slot),
+                "occurred_at": time,
+                "leg_id": self.identity,
+                "previous_leg_id": self.previous,
+                **self._common,
+                **fields,
+            },
+        )
+
+    def passed_on(self, time: datetime) -> list[InteractionEvent]:
+        """Transfer that began this leg, told on the leg it came from."""
+        if self.method not in TRANSFERS or self.previous is None:
+            return []
+        return [
+            self.event("transfer", "transfer", time, leg_id=self.previous, previous_leg_id=None)
+        ]

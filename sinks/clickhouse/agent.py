@@ -1,0 +1,42 @@
+"""ClickHouse sink agent.
+
+in: ``cx.interactions``, ``cx.facts``, ``cx.kpis``, ``cx.dead-letters``. state: none.
+out: rows. The offset is committed once ClickHouse has acknowledged them; the tables are idempotent,
+so a batch that is read again changes nothing. While ClickHouse is away this agent waits, and only
+its own topics wait with it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from typing import Any
+
+from pipeline.microbatch import Batch, BatchApp, Stage
+from sinks.base import Sink
+from sinks.clickhouse.rows import COLUMNS, rows
+from schemas.topics import DEAD_LETTERS, FACTS, INTERACTIONS, KPIS
+
+TOPICS = (INTERACTIONS, FACTS, KPIS, DEAD_LETTERS)
+
+
+def clickhouse_sink(app: BatchApp, sink: Sink) -> list[Stage]:
+    """Register one sink agent a topic on ``app``, so that a slow table holds up no other topic."""
+    return [_register(app, sink, topic) for topic in TOPICS]
+
+
+def _register(app: BatchApp, sink: Sink, topic: str) -> Stage:
+    stage = Stage(app, f"sink.{topic}", topics=(topic,))
+
+    @app.agent(stage.channel, name=f"sink.{topic}")
+    async def agent(batches: AsyncIterator[Batch]) -> None:
+        async for batch in stage.batches(batches):
+            async with stage.checkpoint(batch):
+                tables: defaultdict[str, list[tuple[Any, ...]]] = defaultdict(list)
+                for record in batch.records:
+                    for row in rows(record):
+                        tables[row.table].append(row.values)
+                for table, found in tables.items():
+                    await sink.insert(table, COLUMNS[table], found)
+
+    return stage

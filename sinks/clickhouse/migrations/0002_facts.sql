@@ -1,0 +1,298 @@
+-- One table a kind of fact. A newer version of a fact replaces the older, a deletion hides it; a fact
+-- id never changes, every other column can. Hence no partition key and no TTL.
+
+CREATE TABLE IF NOT EXISTS facts_queue_segment
+(
+    `fact_id` String COMMENT 'identity, never changes',
+    `version` UInt64 COMMENT 'made of content; the highest replaces the others',
+    `deleted` UInt8 COMMENT '1 when this fact turned out not to be one',
+    `interaction_id` String COMMENT 'root id, the same over all transfers',
+    `customer_key` String COMMENT 'keyed hash of the customer, empty when unknown',
+    `channel` LowCardinality(String) COMMENT 'channel of the interaction',
+    `direction` LowCardinality(String) COMMENT 'inbound, outbound or internal',
+    `queue` LowCardinality(String) COMMENT 'queue',
+    `intent` LowCardinality(String) COMMENT 'what the customer wanted',
+    `performer_kind` LowCardinality(String) COMMENT 'human, bot or hybrid',
+    `performer_id` LowCardinality(String) COMMENT 'performer the fact is credited to',
+    `model_version` LowCardinality(String) COMMENT 'version of the model, for bots',
+    `kcr_task` LowCardinality(String) COMMENT 'key customer-related task',
+    `capability` LowCardinality(String) COMMENT 'capability asked for',
+    `client` LowCardinality(String) COMMENT 'client the work is done for',
+    `vendor` LowCardinality(String) COMMENT 'outsourcer doing the work',
+    `site` LowCardinality(String) COMMENT 'site of the performer',
+    `location` LowCardinality(String) COMMENT 'site or home',
+    `employment` LowCardinality(String) COMMENT 'employed or gig',
+    `language` LowCardinality(String) COMMENT 'language of the contact',
+    `source` LowCardinality(String) COMMENT 'platform that told it',
+    `leg_id` String COMMENT 'leg that waited',
+    `entered_ms` Int64 CODEC(T64, ZSTD(1)) COMMENT 'entered the queue at',
+    `left_ms` Nullable(Int64) CODEC(T64, ZSTD(1)) COMMENT 'left the queue at; null while waiting',
+    `outcome` LowCardinality(String) COMMENT 'waiting, answered, abandoned, flow_out or ended',
+    `reason` LowCardinality(String) COMMENT 'why it flowed out',
+    `wait_ms` Nullable(Int64) CODEC(T64, ZSTD(1)) COMMENT 'time in this queue; null while waiting or unknown',
+    `after_bot` Bool COMMENT 'a bot had handed this contact over',
+    `entered_at` DateTime64(3, 'UTC') ALIAS fromUnixTimestamp64Milli(`entered_ms`, 'UTC') COMMENT 'entered the queue at',
+    `left_at` Nullable(DateTime64(3, 'UTC')) ALIAS fromUnixTimestamp64Milli(`left_ms`, 'UTC') COMMENT 'left the queue at; null while waiting'
+)
+ENGINE = ReplacingMergeTree(version, deleted)
+ORDER BY fact_id
+COMMENT 'One stay in one queue.';
+
+CREATE TABLE IF NOT EXISTS facts_handling_segment
+(
+    `fact_id` String COMMENT 'identity, never changes',
+    `version` UInt64 COMMENT 'made of content; the highest replaces the others',
+    `deleted` UInt8 COMMENT '1 when this fact turned out not to be one',
+    `interaction_id` String COMMENT 'root id, the same over all transfers',
+    `customer_key` String COMMENT 'keyed hash of the customer, empty when unknown',
+    `channel` LowCardinality(String) COMMENT 'channel of the interaction',
+    `direction` LowCardinality(String) COMMENT 'inbound, outbound or internal',
+    `queue` LowCardinality(String) COMMENT 'queue',
+    `intent` LowCardinality(String) COMMENT 'what the customer wanted',
+    `performer_kind` LowCardinality(String) COMMENT 'human, bot or hybrid',
+    `performer_id` LowCardinality(String) COMMENT 'performer the fact is credited to',
+    `model_version` LowCardinality(String) COMMENT 'version of the model, for bots',
+    `kcr_task` LowCardinality(String) COMMENT 'key customer-related task',
+    `capability` LowCardinality(String) COMMENT 'capability asked for',
+    `client` LowCardinality(String) COMMENT 'client the work is done for',
+    `vendor` LowCardinality(String) COMMENT 'outsourcer doing the work',
+    `site` LowCardinality(String) COMMENT 'site of the performer',
+    `location` LowCardinality(String) COMMENT 'site or home',
+    `employment` LowCardinality(String) COMMENT 'employed or gig',
+    `language` LowCardinality(String) COMMENT 'language of the contact',
+    `source` LowCardinality(String) COMMENT 'platform that told it',
+    `leg_id` String COMMENT 'leg served',
+    `via` LowCardinality(String) COMMENT 'queue, direct, transfer, consult or conference',
+    `accepted_ms` Int64 CODEC(T64, ZSTD(1)) COMMENT 'began to serve at',
+    `left_ms` Nullable(Int64) CODEC(T64, ZSTD(1)) COMMENT 'stopped serving the customer at',
+    `closed_ms` Nullable(Int64) CODEC(T64, ZSTD(1)) COMMENT 'work complete, wrap-up included; null while open or unknown',
+    `talk_ms` Nullable(Int64) CODEC(T64, ZSTD(1)) COMMENT 'talk time, hold excluded, consult included',
+    `hold_ms` Nullable(Int64) CODEC(T64, ZSTD(1)) COMMENT 'time the customer was on hold',
+    `wrap_ms` Nullable(Int64) CODEC(T64, ZSTD(1)) COMMENT 'after-contact work',
+    `consult_ms` Nullable(Int64) CODEC(T64, ZSTD(1)) COMMENT 'part of talk spent in consultation, without the customer',
+    `handled` Bool COMMENT 'counts as handled: a human accepted, or a bot gave a turn',
+    `transferred` Bool COMMENT 'this performer passed the contact on',
+    `transfer_kind` LowCardinality(String) COMMENT 'blind, warm or conference',
+    `turns` Int64 CODEC(T64, ZSTD(1)) COMMENT 'turns of a bot session',
+    `bot_outcome` LowCardinality(String) COMMENT 'resolved, handoff, left, timed_out, ended or empty while open',
+    `handoff_ms` Nullable(Int64) CODEC(T64, ZSTD(1)) COMMENT 'the bot asked for a human at',
+    `handoff_context_ok` Nullable(Bool) COMMENT 'context was passed on',
+    `handoff_accepted_ms` Nullable(Int64) CODEC(T64, ZSTD(1)) COMMENT 'a human accepted the handoff at',
+    `handoff_abandoned` Bool COMMENT 'handed off, then left before a human accepted',
+    `accepted_at` DateTime64(3, 'UTC') ALIAS fromUnixTimestamp64Milli(`accepted_ms`, 'UTC') COMMENT 'began to serve at',
+    `left_at` Nullable(DateTime64(3, 'UTC')) ALIAS fromUnixTimestamp64Milli(`left_ms`, 'UTC') COMMENT 'stopped serving the customer at',
+    `closed_at` Nullable(DateTime64(3, 'UTC')) ALIAS fromUnixTimestamp64Milli(`closed_ms`, 'UTC') COMMENT 'work complete, wrap-up included; null while open or unknown',
+    `handoff_at` Nullable(DateTime64(3, 'UTC')) ALIAS fromUnixTimestamp64Milli(`handoff_ms`, 'UTC') COMMENT 'the bot asked for a human at',
+    `handoff_accepted_at` Nullable(DateTime64(3, 'UTC')) ALIAS fromUnixTimestamp64Milli(`handoff_accepted_ms`, 'UTC') COMMENT 'a human accepted the handoff at'
+)
+ENGINE = ReplacingMergeTree(version, deleted)
+ORDER BY fact_id
+COMMENT 'One stint of one performer, bot or human, on one interaction.';
+
+CREATE TABLE IF NOT EXISTS facts_interaction
+(
+    `fact_id` String COMMENT 'identity, never changes',
+    `version` UInt64 COMMENT 'made of content; the highest replaces the others',
+    `deleted` UInt8 COMMENT '1 when this fact turned out not to be one',
+    `interaction_id` String COMMENT 'root id, the same over all transfers',
+    `customer_key` String COMMENT 'keyed hash of the customer, empty when unknown',
+    `channel` LowCardinality(String) COMMENT 'channel of the interaction',
+    `direction` LowCardinality(String) COMMENT 'inbound, outbound or internal',
+    `queue` LowCardinality(String) COMMENT 'queue',
+    `intent` LowCardinality(String) COMMENT 'what the customer wanted',
+    `performer_kind` LowCardinality(String) COMMENT 'human, bot or hybrid',
+    `performer_id` LowCardinality(String) COMMENT 'performer the fact is credited to',
+    `model_version` LowCardinality(String) COMMENT 'version of the model, for bots',
+    `kcr_task` LowCardinality(String) COMMENT 'key customer-related task',
+    `capability` LowCardinality(String) COMMENT 'capability asked for',
+    `client` LowCardinality(String) COMMENT 'client the work is done for',
+    `vendor` LowCardinality(String) COMMENT 'outsourcer doing the work',
+    `site` LowCardinality(String) COMMENT 'site of the performer',
+    `location` LowCardinality(String) COMMENT 'site or home',
+    `employment` LowCardinality(String) COMMENT 'employed or gig',
+    `language` LowCardinality(String) COMMENT 'language of the contact',
+    `source` LowCardinality(String) COMMENT 'platform that told it',
+    `started_ms` Int64 CODEC(T64, ZSTD(1)) COMMENT 'first event',
+    `ended_ms` Nullable(Int64) CODEC(T64, ZSTD(1)) COMMENT 'contact ended at; null while open',
+    `closed_ms` Nullable(Int64) CODEC(T64, ZSTD(1)) COMMENT 'last work on it complete, wrap-up included',
+    `ended_by` LowCardinality(String) COMMENT 'customer, human, bot, system, unknown; empty while open',
+    `resolved` Nullable(Bool) COMMENT 'said to be resolved; null when not said',
+    `handled` Bool COMMENT 'some performer handled it',
+    `handled_by` LowCardinality(String) COMMENT 'none, bot, human or both',
+    `abandoned` Bool COMMENT 'ended in a queue by the customer',
+    `stints` Int64 CODEC(T64, ZSTD(1)) COMMENT 'handling segments that count as handled',
+    `transfers` Int64 CODEC(T64, ZSTD(1)) COMMENT 'transfers between humans or queues, handoffs of bots excluded',
+    `bot_sessions` Int64 CODEC(T64, ZSTD(1)) COMMENT 'bot sessions',
+    `handoffs` Int64 CODEC(T64, ZSTD(1)) COMMENT 'handoffs from a bot',
+    `handoffs_without_context` Int64 CODEC(T64, ZSTD(1)) COMMENT 'handoffs where context was not passed on',
+    `authentications` Int64 CODEC(T64, ZSTD(1)) COMMENT 'times the customer was authenticated',
+    `info_repeats` Int64 CODEC(T64, ZSTD(1)) COMMENT 'times the customer had to repeat information',
+    `wait_ms` Int64 CODEC(T64, ZSTD(1)) COMMENT 'waits in all queues',
+    `talk_ms` Nullable(Int64) CODEC(T64, ZSTD(1)) COMMENT 'talk of all closed stints; null while one is open',
+    `hold_ms` Nullable(Int64) CODEC(T64, ZSTD(1)) COMMENT 'hold of all closed stints',
+    `wrap_ms` Nullable(Int64) CODEC(T64, ZSTD(1)) COMMENT 'wrap-up of all closed stints',
+    `consult_ms` Nullable(Int64) CODEC(T64, ZSTD(1)) COMMENT 'consultation within talk',
+    `started_at` DateTime64(3, 'UTC') ALIAS fromUnixTimestamp64Milli(`started_ms`, 'UTC') COMMENT 'first event',
+    `ended_at` Nullable(DateTime64(3, 'UTC')) ALIAS fromUnixTimestamp64Milli(`ended_ms`, 'UTC') COMMENT 'contact ended at; null while open',
+    `closed_at` Nullable(DateTime64(3, 'UTC')) ALIAS fromUnixTimestamp64Milli(`closed_ms`, 'UTC') COMMENT 'last work on it complete, wrap-up included'
+)
+ENGINE = ReplacingMergeTree(version, deleted)
+ORDER BY fact_id
+COMMENT 'One interaction of one customer, over all its legs.';
+
+CREATE TABLE IF NOT EXISTS facts_survey
+(
+    `fact_id` String COMMENT 'identity, never changes',
+    `version` UInt64 COMMENT 'made of content; the highest replaces the others',
+    `deleted` UInt8 COMMENT '1 when this fact turned out not to be one',
+    `interaction_id` String COMMENT 'root id, the same over all transfers',
+    `customer_key` String COMMENT 'keyed hash of the customer, empty when unknown',
+    `channel` LowCardinality(String) COMMENT 'channel of the interaction',
+    `direction` LowCardinality(String) COMMENT 'inbound, outbound or internal',
+    `queue` LowCardinality(String) COMMENT 'queue',
+    `intent` LowCardinality(String) COMMENT 'what the customer wanted',
+    `performer_kind` LowCardinality(String) COMMENT 'human, bot or hybrid',
+    `performer_id` LowCardinality(String) COMMENT 'performer the fact is credited to',
+    `model_version` LowCardinality(String) COMMENT 'version of the model, for bots',
+    `kcr_task` LowCardinality(String) COMMENT 'key customer-related task',
+    `capability` LowCardinality(String) COMMENT 'capability asked for',
+    `client` LowCardinality(String) COMMENT 'client the work is done for',
+    `vendor` LowCardinality(String) COMMENT 'outsourcer doing the work',
+    `site` LowCardinality(String) COMMENT 'site of the performer',
+    `location` LowCardinality(String) COMMENT 'site or home',
+    `employment` LowCardinality(String) COMMENT 'employed or gig',
+    `language` LowCardinality(String) COMMENT 'language of the contact',
+    `source` LowCardinality(String) COMMENT 'platform that told it',
+    `survey_id` String COMMENT 'survey',
+    `credit` LowCardinality(String) COMMENT 'last, all or bot: which performer this row credits',
+    `question` LowCardinality(String) COMMENT 'csat, nps or ces; empty until answered, where not said when sent',
+    `scale` Nullable(Int64) CODEC(T64, ZSTD(1)) COMMENT 'highest score of the scale',
+    `score` Nullable(Int64) CODEC(T64, ZSTD(1)) COMMENT 'score; null until answered',
+    `sent_ms` Nullable(Int64) CODEC(T64, ZSTD(1)) COMMENT 'sent at',
+    `answered_ms` Nullable(Int64) CODEC(T64, ZSTD(1)) COMMENT 'answered at',
+    `interaction_ms` Int64 CODEC(T64, ZSTD(1)) COMMENT 'end of the interaction asked about, else its start',
+    `sent_at` Nullable(DateTime64(3, 'UTC')) ALIAS fromUnixTimestamp64Milli(`sent_ms`, 'UTC') COMMENT 'sent at',
+    `answered_at` Nullable(DateTime64(3, 'UTC')) ALIAS fromUnixTimestamp64Milli(`answered_ms`, 'UTC') COMMENT 'answered at',
+    `interaction_at` DateTime64(3, 'UTC') ALIAS fromUnixTimestamp64Milli(`interaction_ms`, 'UTC') COMMENT 'end of the interaction asked about, else its start'
+)
+ENGINE = ReplacingMergeTree(version, deleted)
+ORDER BY fact_id
+COMMENT 'One question of one survey, credited to whoever ``credit`` says.';
+
+CREATE TABLE IF NOT EXISTS facts_contact
+(
+    `fact_id` String COMMENT 'identity, never changes',
+    `version` UInt64 COMMENT 'made of content; the highest replaces the others',
+    `deleted` UInt8 COMMENT '1 when this fact turned out not to be one',
+    `interaction_id` String COMMENT 'root id, the same over all transfers',
+    `customer_key` String COMMENT 'keyed hash of the customer, empty when unknown',
+    `channel` LowCardinality(String) COMMENT 'channel of the interaction',
+    `direction` LowCardinality(String) COMMENT 'inbound, outbound or internal',
+    `queue` LowCardinality(String) COMMENT 'queue',
+    `intent` LowCardinality(String) COMMENT 'what the customer wanted',
+    `performer_kind` LowCardinality(String) COMMENT 'human, bot or hybrid',
+    `performer_id` LowCardinality(String) COMMENT 'performer the fact is credited to',
+    `model_version` LowCardinality(String) COMMENT 'version of the model, for bots',
+    `kcr_task` LowCardinality(String) COMMENT 'key customer-related task',
+    `capability` LowCardinality(String) COMMENT 'capability asked for',
+    `client` LowCardinality(String) COMMENT 'client the work is done for',
+    `vendor` LowCardinality(String) COMMENT 'outsourcer doing the work',
+    `site` LowCardinality(String) COMMENT 'site of the performer',
+    `location` LowCardinality(String) COMMENT 'site or home',
+    `employment` LowCardinality(String) COMMENT 'employed or gig',
+    `language` LowCardinality(String) COMMENT 'language of the contact',
+    `source` LowCardinality(String) COMMENT 'platform that told it',
+    `part` LowCardinality(String) COMMENT 'interaction or bot_session',
+    `started_ms` Int64 CODEC(T64, ZSTD(1)) COMMENT 'first event',
+    `ended_ms` Nullable(Int64) CODEC(T64, ZSTD(1)) COMMENT 'ended at; null while open',
+    `handled` Bool COMMENT 'some performer handled it',
+    `resolved` Nullable(Bool) COMMENT 'said to be resolved; null when not said',
+    `transferred` Bool COMMENT 'passed on between humans or queues',
+    `handed_off` Bool COMMENT 'a bot handed it to a human',
+    `left_bot` Bool COMMENT 'the customer left the bot, neither resolved nor handed off',
+    `next_same_intent_ms` Nullable(Int64) CODEC(T64, ZSTD(1)) COMMENT 'end to next contact, same customer and intent',
+    `next_same_queue_ms` Nullable(Int64) CODEC(T64, ZSTD(1)) COMMENT 'end to next contact, same customer and queue',
+    `next_any_ms` Nullable(Int64) CODEC(T64, ZSTD(1)) COMMENT 'end to next contact of the same customer',
+    `previous_same_intent_ms` Nullable(Int64) CODEC(T64, ZSTD(1)) COMMENT 'previous end to start, same intent',
+    `previous_same_queue_ms` Nullable(Int64) CODEC(T64, ZSTD(1)) COMMENT 'previous end to start, same queue',
+    `previous_any_ms` Nullable(Int64) CODEC(T64, ZSTD(1)) COMMENT 'previous end to start, same customer',
+    `started_at` DateTime64(3, 'UTC') ALIAS fromUnixTimestamp64Milli(`started_ms`, 'UTC') COMMENT 'first event',
+    `ended_at` Nullable(DateTime64(3, 'UTC')) ALIAS fromUnixTimestamp64Milli(`ended_ms`, 'UTC') COMMENT 'ended at; null while open'
+)
+ENGINE = ReplacingMergeTree(version, deleted)
+ORDER BY fact_id
+COMMENT 'One interaction, or one bot session of it, as part of its customer\'s history.';
+
+CREATE TABLE IF NOT EXISTS facts_journey
+(
+    `fact_id` String COMMENT 'identity, never changes',
+    `version` UInt64 COMMENT 'made of content; the highest replaces the others',
+    `deleted` UInt8 COMMENT '1 when this fact turned out not to be one',
+    `interaction_id` String COMMENT 'root id, the same over all transfers',
+    `customer_key` String COMMENT 'keyed hash of the customer, empty when unknown',
+    `channel` LowCardinality(String) COMMENT 'channel of the interaction',
+    `direction` LowCardinality(String) COMMENT 'inbound, outbound or internal',
+    `queue` LowCardinality(String) COMMENT 'queue',
+    `intent` LowCardinality(String) COMMENT 'what the customer wanted',
+    `performer_kind` LowCardinality(String) COMMENT 'human, bot or hybrid',
+    `performer_id` LowCardinality(String) COMMENT 'performer the fact is credited to',
+    `model_version` LowCardinality(String) COMMENT 'version of the model, for bots',
+    `kcr_task` LowCardinality(String) COMMENT 'key customer-related task',
+    `capability` LowCardinality(String) COMMENT 'capability asked for',
+    `client` LowCardinality(String) COMMENT 'client the work is done for',
+    `vendor` LowCardinality(String) COMMENT 'outsourcer doing the work',
+    `site` LowCardinality(String) COMMENT 'site of the performer',
+    `location` LowCardinality(String) COMMENT 'site or home',
+    `employment` LowCardinality(String) COMMENT 'employed or gig',
+    `language` LowCardinality(String) COMMENT 'language of the contact',
+    `source` LowCardinality(String) COMMENT 'platform that told it',
+    `started_ms` Int64 CODEC(T64, ZSTD(1)) COMMENT 'first touch',
+    `ended_ms` Nullable(Int64) CODEC(T64, ZSTD(1)) COMMENT 'end of the last contact; null while one is open',
+    `resolved` Nullable(Bool) COMMENT 'what the last contact said',
+    `interactions` Int64 CODEC(T64, ZSTD(1)) COMMENT 'contacts of the journey',
+    `channel_switches` Int64 CODEC(T64, ZSTD(1)) COMMENT 'changes of channel from one contact to the next',
+    `transfers` Int64 CODEC(T64, ZSTD(1)) COMMENT 'transfers between humans or queues',
+    `handoffs_without_context` Int64 CODEC(T64, ZSTD(1)) COMMENT 'handoffs where context was not passed on',
+    `reauthentications` Int64 CODEC(T64, ZSTD(1)) COMMENT 'authentications beyond the first',
+    `info_repeats` Int64 CODEC(T64, ZSTD(1)) COMMENT 'times the customer had to repeat information',
+    `wait_ms` Int64 CODEC(T64, ZSTD(1)) COMMENT 'waits in all queues',
+    `started_at` DateTime64(3, 'UTC') ALIAS fromUnixTimestamp64Milli(`started_ms`, 'UTC') COMMENT 'first touch',
+    `ended_at` Nullable(DateTime64(3, 'UTC')) ALIAS fromUnixTimestamp64Milli(`ended_ms`, 'UTC') COMMENT 'end of the last contact; null while one is open'
+)
+ENGINE = ReplacingMergeTree(version, deleted)
+ORDER BY fact_id
+COMMENT 'Contacts of one customer on one intent, linked while no gap exceeds the journey window.';
+
+CREATE TABLE IF NOT EXISTS facts_performer_state
+(
+    `fact_id` String COMMENT 'identity, never changes',
+    `version` UInt64 COMMENT 'made of content; the highest replaces the others',
+    `deleted` UInt8 COMMENT '1 when this fact turned out not to be one',
+    `interaction_id` String COMMENT 'root id, the same over all transfers',
+    `customer_key` String COMMENT 'keyed hash of the customer, empty when unknown',
+    `channel` LowCardinality(String) COMMENT 'channel of the interaction',
+    `direction` LowCardinality(String) COMMENT 'inbound, outbound or internal',
+    `queue` LowCardinality(String) COMMENT 'queue',
+    `intent` LowCardinality(String) COMMENT 'what the customer wanted',
+    `performer_kind` LowCardinality(String) COMMENT 'human, bot or hybrid',
+    `performer_id` LowCardinality(String) COMMENT 'performer the fact is credited to',
+    `model_version` LowCardinality(String) COMMENT 'version of the model, for bots',
+    `kcr_task` LowCardinality(String) COMMENT 'key customer-related task',
+    `capability` LowCardinality(String) COMMENT 'capability asked for',
+    `client` LowCardinality(String) COMMENT 'client the work is done for',
+    `vendor` LowCardinality(String) COMMENT 'outsourcer doing the work',
+    `site` LowCardinality(String) COMMENT 'site of the performer',
+    `location` LowCardinality(String) COMMENT 'site or home',
+    `employment` LowCardinality(String) COMMENT 'employed or gig',
+    `language` LowCardinality(String) COMMENT 'language of the contact',
+    `source` LowCardinality(String) COMMENT 'platform that told it',
+    `state` LowCardinality(String) COMMENT 'available, busy, wrap, away or offline',
+    `reason` LowCardinality(String) COMMENT 'reason given',
+    `entered_ms` Int64 CODEC(T64, ZSTD(1)) COMMENT 'state began at',
+    `left_ms` Nullable(Int64) CODEC(T64, ZSTD(1)) COMMENT 'state ended at; null while it lasts',
+    `entered_at` DateTime64(3, 'UTC') ALIAS fromUnixTimestamp64Milli(`entered_ms`, 'UTC') COMMENT 'state began at',
+    `left_at` Nullable(DateTime64(3, 'UTC')) ALIAS fromUnixTimestamp64Milli(`left_ms`, 'UTC') COMMENT 'state ended at; null while it lasts'
+)
+ENGINE = ReplacingMergeTree(version, deleted)
+ORDER BY fact_id
+COMMENT 'One interval of one performer in one state, in one queue where states are kept by queue.';

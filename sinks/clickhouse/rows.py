@@ -1,0 +1,161 @@
+"""Records of topics as rows of tables: a record in, table and values out, nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from typing import Any, Final, NamedTuple, Protocol
+
+import msgspec
+
+from pipeline.stages.intake import is_accepted
+from schemas.facts import FACT_KINDS, columns
+from schemas.interaction import EVENT_CLASSES
+from schemas.topics import DEAD_LETTERS, FACTS, INTERACTIONS, KPIS
+from schemas.values import decode_value
+
+
+class Record(Protocol):
+    """What a row is made of."""
+
+    @property
+    def topic(self) -> str: ...  # noqa: D102
+    @property
+    def partition(self) -> int: ...  # noqa: D102
+    @property
+    def offset(self) -> int: ...  # noqa: D102
+    @property
+    def timestamp(self) -> int: ...  # noqa: D102
+    @property
+    def key(self) -> bytes | None: ...  # noqa: D102
+    @property
+    def value(self) -> bytes | None: ...  # noqa: D102
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes]]: ...  # noqa: D102
+
+
+class Row(NamedTuple):
+    """One row and where it goes."""
+
+    table: str
+    values: tuple[Any, ...]
+
+
+_LEFT_OUT: Final = frozenset(("customer",))
+_TIMES: Final = frozenset(("occurred_at", "ingested_at", "due_at"))
+
+
+def _event_fields() -> tuple[str, ...]:
+    names: dict[str, None] = {}
+    for cls in EVENT_CLASSES.values():
+        names.update(dict.fromkeys(n for n in cls.model_fields if n not in _LEFT_OUT))
+    return tuple(names)
+
+
+_EVENT_FIELDS: Final = _event_fields()
+_FACT_COLUMNS: Final = {
+    kind: ("fact_id", "version", "deleted", *(column.name for column in columns(kind)))
+    for kind in FACT_KINDS
+}
+_FACT_BLANKS: Final = {
+    kind: {c.name: None if c.nullable else c.type() for c in columns(kind)} for kind in FACT_KINDS
+}
+
+COLUMNS: Final[dict[str, tuple[str, ...]]] = {
+    "interaction_events": (
+        *_EVENT_FIELDS, "event", "content_hash",
+        "kafka_topic", "kafka_partition", "kafka_offset", "accepted_at",
+    ),
+    **{f"facts_{kind}": names for kind, names in _FACT_COLUMNS.items()},
+    "kpi_values": (
+        "exhibit", "exhibit_version", "kpi", "kpi_version", "as", "parameters", "attribution",
+        "window_kind", "window_size", "window_start", "window_end", "dimensions", "state",
+        "revision", "as_of", "numerator", "denominator", "value", "unit", "n", "low", "high",
+        "target", "status", "version", "deleted",
+    ),
+    "dead_letters": (
+        "topic", "partition", "offset", "reason", "detail", "size_bytes", "sha256", "refused_at",
+    ),
+}  # fmt: skip
+"""Columns of the rows made here, by table."""
+
+_DEFAULTS: Final = {"record_version": 0, "direction": "inbound"}
+_decode: Callable[[bytes], dict[str, Any]] = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+def rows(record: Record) -> Iterator[Row]:
+    """Rows of one record; none for what is not stored, such as ticks."""
+    match record.topic:
+        case str(topic) if topic == INTERACTIONS:
+            if is_accepted(record.headers):
+                yield _event(record)
+        case str(topic) if topic == FACTS:
+            yield _fact(record)
+        case str(topic) if topic == KPIS:
+            if record.value is not None:
+                yield _value(record, record.value)
+        case str(topic) if topic == DEAD_LETTERS:
+            yield _dead_letter(record)
+
+
+def _event(record: Record) -> Row:
+    body = record.value or b""
+    told = _decode(body)
+    values = [
+        _instant(told.get(name)) if name in _TIMES else told.get(name, _DEFAULTS.get(name))
+        for name in _EVENT_FIELDS
+    ]
+    digest = hashlib.blake2b(body, digest_size=8).digest()
+    return Row(
+        "interaction_events",
+        (
+            *values, body.decode(), int.from_bytes(digest, "big"),
+            record.topic, record.partition, record.offset, record.timestamp,
+        ),
+    )  # fmt: skip
+
+
+def _instant(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
+
+
+def _fact(record: Record) -> Row:
+    told = _decode(record.value or b"")
+    kind = told["kind"]
+    blanks = _FACT_BLANKS[kind]
+    names = _FACT_COLUMNS[kind]
+    return Row(
+        f"facts_{kind}",
+        (
+            told["fact_id"], told["version"], int(told["deleted"]),
+            *(told.get(name, blanks[name]) for name in names[3:]),
+        ),
+    )  # fmt: skip
+
+
+def _value(record: Record, body: bytes) -> Row:
+    told = decode_value(body)
+    window = told.window
+    return Row(
+        "kpi_values",
+        (
+            told.exhibit, told.exhibit_version, told.kpi, told.kpi_version, told.name,
+            msgspec.json.encode(told.parameters, order="sorted").decode(), told.attribution,
+            window.kind, window.size or "", _instant(window.start), _instant(window.end),
+            told.dimensions, told.state, told.revision, _instant(told.as_of),
+            told.numerator, told.denominator, told.value, told.unit, told.n, told.low, told.high,
+            told.target, told.status, record.offset, 0,
+        ),
+    )  # fmt: skip
+
+
+def _dead_letter(record: Record) -> Row:
+    told = {name: value.decode("utf-8", "replace") for name, value in record.headers}
+    return Row(
+        "dead_letters",
+        (
+            told["topic"], int(told["partition"]), int(told["offset"]), told["reason"],
+            told["detail"], int(told["bytes"]), told["sha256"], record.timestamp,
+        ),
+    )  # fmt: skip

@@ -1,0 +1,162 @@
+"""Inserts rows until ClickHouse has acknowledged them, however long that takes.
+
+Rows are inserted whole or not at all where the table has one partition: a batch is one block, and
+a block becomes one part. A batch whose answer got lost is sent again; the tables are idempotent
+(replacing by immutable id and content version), so no insert tokens are used: a token would
+silently drop other rows sent under it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Final, Self
+
+from clickhouse_connect.datatypes.base import ClickHouseType
+from clickhouse_connect.driver import AsyncClient
+from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential_jitter
+
+from sinks.base import SinkObserver, SinkRejected, SinkUnavailable
+from sinks.clickhouse.client import ClickHouseSettings, connect
+from sinks.clickhouse.errors import is_retryable
+
+FIRST_DELAY_SECONDS: Final = 0.1
+LONGEST_DELAY_SECONDS: Final = 10.0
+MAX_ROWS_PER_INSERT: Final = 200_000
+
+_INSERT_SETTINGS: Final = {
+    # The batch is ours to make; the server must not mix it with others, nor answer too early.
+    "async_insert": 0,
+    # One block, hence one part: more rows and bytes than a batch has.
+    "min_insert_block_size_rows": 4 * MAX_ROWS_PER_INSERT,
+    "min_insert_block_size_bytes": 1024**3,
+}
+
+
+class ClickHouseWriter:
+    """A :class:`~sinks.base.Sink` of one database; safe for concurrent use in one event loop.
+
+    It connects with the first insert, so a worker can start while ClickHouse is down.
+
+    Args:
+        settings: where to write.
+        observer: takes inserted, retried and rejected, for metrics.
+        first_delay_seconds: wait after the first failed attempt; doubles with each further one.
+        longest_delay_seconds: the most it waits between two attempts, jitter apart.
+    """
+
+    def __init__(
+        self,
+        settings: ClickHouseSettings,
+        observer: SinkObserver | None = None,
+        *,
+        first_delay_seconds: float = FIRST_DELAY_SECONDS,
+        longest_delay_seconds: float = LONGEST_DELAY_SECONDS,
+    ) -> None:
+        self._settings = settings
+        self._observer = observer or SinkObserver()
+        self._wait = wait_exponential_jitter(
+            multiplier=first_delay_seconds, max=longest_delay_seconds, jitter=first_delay_seconds
+        )
+        self._client: AsyncClient | None = None
+        self._connecting = asyncio.Lock()
+        self._types: dict[tuple[str, tuple[str, ...]], Sequence[ClickHouseType]] = {}
+
+    async def insert(
+        self, table: str, columns: Sequence[str], rows: Sequence[Sequence[object]]
+    ) -> None:
+        """Return once ClickHouse has acknowledged all rows; retry for as long as it takes.
+
+        Instants of ``DateTime64(3)`` columns may be datetimes or epoch milliseconds.
+
+        Raises:
+            SinkRejected: ClickHouse will never take them, or they do not fit the columns.
+        """
+        for first in range(0, len(rows), MAX_ROWS_PER_INSERT):
+            await self._insert_block(table, columns, rows[first : first + MAX_ROWS_PER_INSERT])
+
+    async def insert_once(
+        self, table: str, columns: Sequence[str], rows: Sequence[Sequence[object]]
+    ) -> None:
+        """Try once to insert up to :data:`MAX_ROWS_PER_INSERT` rows as one block.
+
+        Raises:
+            SinkUnavailable: a later attempt may succeed; this one may have been applied.
+            SinkRejected: ClickHouse will never take them, or they do not fit the columns.
+        """
+        try:
+            await self._send(table, columns, rows)
+        except DatabaseError as error:
+            # A schema may change under us: the types are asked for again next time.
+            self._types.clear()
+            if is_retryable(error):
+                raise SinkUnavailable(
+                    str(error), delay_seconds=FIRST_DELAY_SECONDS, code=error.code
+                ) from error
+            raise SinkRejected(str(error), code=error.code) from error
+        except (ClickHouseError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            raise SinkRejected(f"rows do not fit {table}: {error}") from error
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._client is not None:
+            await self._client.close()
+            self._client = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def _insert_block(
+        self, table: str, columns: Sequence[str], rows: Sequence[Sequence[object]]
+    ) -> None:
+        def observe_retry(state: RetryCallState) -> None:
+            failure = state.outcome and state.outcome.exception()
+            code = failure.code if isinstance(failure, SinkUnavailable) else None
+            self._observer.retried(table, code, state.upcoming_sleep)
+
+        offered = time.monotonic()
+        try:
+            async for attempt in AsyncRetrying(
+                wait=self._wait,
+                retry=retry_if_exception_type(SinkUnavailable),
+                before_sleep=observe_retry,
+            ):
+                with attempt:
+                    await self.insert_once(table, columns, rows)
+        except SinkRejected as error:
+            self._observer.rejected(table, len(rows), error.code)
+            raise
+        self._observer.inserted(table, len(rows), time.monotonic() - offered)
+
+    async def _send(
+        self, table: str, columns: Sequence[str], rows: Sequence[Sequence[object]]
+    ) -> None:
+        client = await self._connected()
+        shape = (table, tuple(columns))
+        context = await client.create_insert_context(
+            table,
+            columns,
+            column_types=self._types.get(shape),
+            column_oriented=True,
+            settings=_INSERT_SETTINGS,
+            data=list(zip(*rows, strict=True)),
+        )
+        self._types[shape] = context.column_types
+        await client.data_insert(context)
+
+    async def _connected(self) -> AsyncClient:
+        async with self._connecting:
+            if self._client is None:
+                self._client = await connect(self._settings)
+            return self._client

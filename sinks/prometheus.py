@@ -1,0 +1,138 @@
+"""Exhibit values and pipeline health for Prometheus, from the values this worker owns.
+
+Undefined values are absent, never 0. An owner that has not moved its clock for a while exposes
+nothing of the exhibit: a stale number must not look like a good one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from threading import Lock
+from typing import Final
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from schemas.values import ExhibitValue
+
+_CURRENT: Final = frozenset(("sliding", "today", "all"))
+_LABELS: Final = ("exhibit", "kpi", "as", "window", "state")
+_NUMBERS: Final = {
+    "cx_exhibit_value": ("Value of an exhibit's KPI, in base units.", lambda v: v.value),
+    "cx_exhibit_n": ("Observations behind the value.", lambda v: v.n),
+    "cx_exhibit_low": ("Lower end of the 95 % interval.", lambda v: v.low),
+    "cx_exhibit_high": ("Upper end of the 95 % interval.", lambda v: v.high),
+}  # fmt: skip
+
+
+class ExhibitCollector(Collector):
+    """A display for the exhibits agent, and a collector for ``/metrics``.
+
+    Args:
+        registry: Registers itself there.
+        stale_seconds: Without a tick for this long nothing is exposed.
+        monotonic: Clock for staleness.
+    """
+
+    def __init__(
+        self,
+        registry: CollectorRegistry,
+        stale_seconds: float,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._values: dict[int, dict[bytes, ExhibitValue]] = {}
+        self._ticked: dict[int, float] = {}
+        self._clocks: dict[int, int] = {}
+        self._stale_seconds = stale_seconds
+        self._monotonic = monotonic
+        self._lock = Lock()
+        registry.register(self)
+
+    def show(self, partition: int, values: Mapping[bytes, ExhibitValue | None]) -> None:
+        """Take over values of a partition by key; None where one is gone."""
+        with self._lock:
+            known = self._values.setdefault(partition, {})
+            for key, value in values.items():
+                if value is None:
+                    known.pop(key, None)
+                elif value.window.kind in _CURRENT:
+                    known[key] = value
+
+    def tick(self, partition: int, clock_ms: int) -> None:
+        """The values of a partition are as of ``clock_ms``."""
+        with self._lock:
+            self._ticked[partition] = self._monotonic()
+            self._clocks[partition] = clock_ms
+
+    def drop(self, partition: int) -> None:
+        """The partition is lost: show nothing of it."""
+        with self._lock:
+            for known in (self._values, self._ticked, self._clocks):
+                known.pop(partition, None)
+
+    def describe(self) -> Iterable[GaugeMetricFamily]:
+        """Nothing in advance: label names depend on exhibits."""
+        return ()
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        """Current values of every fresh partition."""
+        with self._lock:
+            now = self._monotonic()
+            fresh = [p for p, at in self._ticked.items() if now - at <= self._stale_seconds]
+            values = [v for p in fresh for v in self._values.get(p, {}).values()]
+            clocks = {
+                v.exhibit: self._clocks[p] for p in fresh for v in self._values.get(p, {}).values()
+            }
+            stale = len(self._ticked) - len(fresh)
+        dimensions = sorted({name for v in values for name in v.dimensions})
+        labels = (*_LABELS, *dimensions)
+        for name, (text, number_of) in _NUMBERS.items():
+            family = GaugeMetricFamily(name, text, labels=labels)
+            for value in values:
+                number = number_of(value)
+                if number is not None:
+                    family.add_metric(_label_values(value, dimensions), float(number))
+            yield family
+        yield _targets(values, labels, dimensions)
+        clock = GaugeMetricFamily(
+            "cx_exhibit_clock_timestamp_seconds", "Clock the values are as of.", labels=["exhibit"]
+        )
+        for exhibit, clock_ms in clocks.items():
+            clock.add_metric([exhibit], clock_ms / 1000)
+        yield clock
+        yield GaugeMetricFamily(
+            "cx_exhibit_stale_partitions",
+            "Partitions whose values are hidden because their clock stands still.",
+            value=stale,
+        )
+
+
+def _targets(
+    values: Iterable[ExhibitValue], labels: tuple[str, ...], dimensions: list[str]
+) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(
+        "cx_exhibit_target", "Target of the value; bound says which end.", labels=(*labels, "bound")
+    )
+    for value in values:
+        for bound, number in _bounds(value.target):
+            family.add_metric([*_label_values(value, dimensions), bound], number)
+    return family
+
+
+def _bounds(target: str | None) -> Iterable[tuple[str, float]]:
+    if target is None:
+        return
+    if target.startswith((">=", "<=")):
+        yield ("low" if target[0] == ">" else "high"), float(target[2:])
+    else:
+        low, _, high = target.partition("..")
+        yield "low", float(low)
+        yield "high", float(high)
+
+
+def _label_values(value: ExhibitValue, dimensions: list[str]) -> list[str]:
+    window = value.window
+    own = [value.dimensions.get(name, "") for name in dimensions]
+    return [value.exhibit, value.kpi, value.name, window.size or window.kind, value.state, *own]

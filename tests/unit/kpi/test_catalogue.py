@@ -1,0 +1,216 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from hand_made import HOUR
+
+from pipeline.kpi import catalogue
+from pipeline.kpi.catalogue import DefinitionError
+from schemas.exhibit import ExhibitError, load_exhibit
+
+CATALOGUE = catalogue.load()
+
+# "KPI ids and parameters" of the contract, word for word.
+COUNTS = "offered answered abandoned flow_outs interactions handled bot_sessions short_abandons"
+GAUGES = {"queue_depth", "performers_by_state", "longest_wait"}
+UNITS = {
+    "count": {*COUNTS.split(), "queue_depth", "performers_by_state"},
+    "seconds": {
+        "asa", "max_wait", "mean_time_to_abandon", "longest_wait", "handoff_wait",
+        "bot_handle_time", "aht", "talk_time", "hold_time", "wrap_time",
+    },
+    "ratio": {
+        "abandon_rate", "service_level", "service_level_live", "transfer_rate", "csat_top_box",
+        "dsat", "survey_response_rate", "fcr_repeat", "repeat_rate", "containment_naive",
+        "containment_true", "handoff_rate", "bot_abandon_rate", "abandon_after_bot",
+    },
+    "score": {"csat_mean", "ces_mean", "journey_effort", "journey_ease"},
+    "points": {"nps"},
+}  # fmt: skip
+DEFAULTS = {
+    "short_abandons": {"short_abandon_seconds": 5},
+    "performers_by_state": {"state": "available"},
+    "aht": {"per": "segment", "consult": "count"},
+    "talk_time": {"over": "all"},
+    "hold_time": {"over": "all"},
+    "wrap_time": {"over": "all"},
+    "abandon_rate": {"exclude_short": False, "short_abandon_seconds": 5},
+    "service_level": {"mode": "A", "threshold_seconds": 20, "boundary": "<="},
+    "service_level_live": {"threshold_seconds": 20},
+    "transfer_rate": {"per": "interaction"},
+    "csat_top_box": {"scale": 5, "top": 2, "date": "interaction", "credit": "last"},
+    "dsat": {"scale": 5, "bottom": 2, "date": "interaction", "credit": "last"},
+    "csat_mean": {"scale": 5, "date": "interaction", "credit": "last"},
+    "ces_mean": {"scale": 7, "date": "interaction", "credit": "last"},
+    "nps": {"date": "interaction", "credit": "last"},
+    "fcr_repeat": {
+        "window_hours": 168, "scope": "same_intent", "counting": "pairwise",
+        "transfer_fails": False, "bot_handoff_fails": False,
+    },
+    "repeat_rate": {"window_hours": 168, "scope": "same_intent"},
+    "containment_true": {"window_hours": 24, "scope": "any"},
+    "journey_effort": {
+        "weights": {
+            "interactions": 1, "channel_switches": 2, "transfers": 2, "reauthentications": 2,
+            "handoffs_without_context": 1, "info_repeats": 1, "wait_minutes": 0.2,
+        },
+    },
+}  # fmt: skip
+
+
+def test_ids_and_units_are_those_of_the_contract():
+    found: dict[str, set[str]] = {}
+    for kpi_id, definition in CATALOGUE.definitions.items():
+        found.setdefault(definition.unit, set()).add(kpi_id)
+    assert found == UNITS
+    assert {i for i, d in CATALOGUE.definitions.items() if d.gauge} == GAUGES
+
+
+@pytest.mark.parametrize("kpi_id", CATALOGUE.definitions)
+def test_parameters_and_defaults_are_those_of_the_contract(kpi_id):
+    kpi = CATALOGUE.compile(kpi_id)
+    assert kpi.parameters == DEFAULTS.get(kpi_id, {})
+    assert json.loads(json.dumps(kpi.parameters)) == kpi.parameters
+
+
+def test_only_cohorts_mature_and_only_what_time_changes_is_due():
+    matures = {i for i in CATALOGUE.definitions if CATALOGUE.compile(i).matures is not None}
+    assert matures == {"fcr_repeat", "containment_true"}
+    due = {i for i in CATALOGUE.definitions if CATALOGUE.compile(i).due is not None}
+    assert due == {"fcr_repeat", "containment_true", "service_level_live"}
+
+
+def test_variants_change_fact_time_and_attribution():
+    per = {p: CATALOGUE.compile("aht", {"per": p}).fact for p in ("segment", "interaction")}
+    assert per == {"segment": "handling_segment", "interaction": "interaction"}
+    segment = CATALOGUE.compile("transfer_rate", {"per": "segment"})
+    assert (segment.fact, segment.attribution) == ("handling_segment", "event")
+    assert segment.sql["time"] == "closed_ms"
+    response = CATALOGUE.compile("csat_mean", {"date": "response"})
+    assert (response.attribution, response.sql["time"]) == ("event", "answered_ms")
+
+
+def test_equal_definitions_are_one_object_with_one_key():
+    explicit = CATALOGUE.compile("service_level", {"mode": "A"})
+    assert explicit is CATALOGUE.compile("service_level")
+    assert explicit.key != CATALOGUE.compile("service_level", {"mode": "B"}).key
+    assert explicit.key == (
+        'service_level@1{"boundary": "<=", "mode": "A", "threshold_seconds": 20}'
+    )
+
+
+def test_sql_has_literals_in_place_of_parameters():
+    kpi = CATALOGUE.compile("service_level", {"mode": "E", "short_abandon_seconds": 4})
+    assert kpi.parameters["short_abandon_seconds"] == 4
+    assert kpi.sql["numerator"] == (
+        "CASE WHEN outcome = 'answered' AND wait_ms <= 20000 THEN 1 ELSE 0 END"
+    )
+    fcr = CATALOGUE.compile("fcr_repeat", {"window_hours": 2, "scope": "any"})
+    assert fcr.sql["matures"] == f"ended_ms + {2 * HOUR}"
+    assert "next_any_ms" in fcr.sql["numerator"]
+
+
+@pytest.mark.parametrize(
+    ("kpi_id", "parameters", "says"),
+    [
+        ("servicelevel", {}, "unknown KPI servicelevel; did you mean service_level?"),
+        ("aht", {"pers": "segment"}, "aht has no parameter pers; did you mean per?"),
+        ("asa", {"mode": "A"}, "asa has no parameter mode; none is known"),
+        ("aht", {"per": "case"}, "per must be one of segment, interaction, not 'case'"),
+        ("service_level", {"threshold_seconds": 2.5},
+         "threshold_seconds must be a whole number from 0 to 604800, not 2.5"),
+        ("service_level", {"threshold_seconds": True}, "must be a whole number"),
+        ("service_level", {"threshold_seconds": -1}, "from 0 to 604800, not -1"),
+        ("service_level", {"boundary": "=<"}, "boundary must be one of <=, <, not '=<'"),
+        ("service_level", {"short_abandon_seconds": 5},
+         "short_abandon_seconds is used only when mode is E or F, not A"),
+        ("service_level", {"mode": "B", "short_abandon_seconds": 5}, "not B"),
+        ("fcr_repeat", {"transfer_fails": 1}, "transfer_fails must be true or false, not 1"),
+        ("journey_effort", {"weights": {"transfer": 1}},
+         "unknown entry transfer of weights; did you mean transfers?"),
+        ("journey_effort", {"weights": {"transfers": float("inf")}}, "from 0 to 1000, not inf"),
+        ("journey_effort", {"weights": 3}, "weights must be numbers by name, not 3"),
+    ],
+)  # fmt: skip
+def test_refused_with_the_nearest_name_or_the_allowed_values(kpi_id, parameters, says):
+    with pytest.raises(DefinitionError) as caught:
+        CATALOGUE.compile(kpi_id, parameters)
+    assert says in str(caught.value)
+
+
+def test_weights_given_in_part_keep_the_other_defaults():
+    kpi = CATALOGUE.compile("journey_effort", {"weights": {"transfers": 3}})
+    assert kpi.parameters["weights"] == {
+        **DEFAULTS["journey_effort"]["weights"], "transfers": 3,
+    }  # fmt: skip
+
+
+ROW = """
+kpis:
+  - id: x
+    version: 1
+    title: X
+    unit: count
+    direction: none
+    fact: queue_segment
+    attribution: arrival
+    time: entered_ms
+    source: []
+    traps: none
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (("time: entered_ms", "time: entred_ms"), "x.time: no column entred_ms in queue_segment"),
+        (("time: entered_ms", "time: now()"), "function now is not in the language"),
+        (("time: entered_ms", "time: entered_ms + :p"), "x.time: no parameter p"),
+        (("fact: queue_segment", "fact: queue"), "unknown fact queue; did you mean queue_segment?"),
+        (("attribution: arrival", "attribution: gauge"), "a gauge has the attribution gauge"),
+        (("attribution: arrival", "attribution: cohort-final"), "a cohort says when it matures"),
+        (("traps: none", "trap: none"), "Extra inputs are not permitted"),
+        (
+            ("traps: none", "variants: [{when: {per: x}}]\n    traps: none"),
+            "x: a condition on per, which is no parameter",
+        ),
+        (("traps: none", "let: {queue: '1'}\n    traps: none"), "queue is a column"),
+        (
+            ("traps: none", "traps: none\n    parameters: {p: {type: int, default: x, help: h}}"),
+            "default must be a whole number",
+        ),
+    ],
+)
+def test_a_bad_row_is_refused_at_load(change, says):
+    assert catalogue.parse(ROW).compile("x").sql["time"] == "entered_ms"
+    with pytest.raises(ValueError, match=r"(?s).") as caught:
+        catalogue.parse(ROW.replace(*change))
+    assert says in str(caught.value)
+
+
+def test_an_expression_of_the_wrong_type_for_its_role_is_refused():
+    parsed = catalogue.parse(ROW.replace("traps", "of: queue\n    traps"))
+    with pytest.raises(DefinitionError, match=r"x\.of is str, not bool"):
+        parsed.compile("x")
+
+
+def test_an_exhibit_is_checked_against_the_catalogue_with_places():
+    exhibit = load_exhibit(
+        "exhibit: e\n"
+        "kpis:\n"
+        "  - {kpi: asaa}\n"
+        "  - {kpi: aht, parameters: {per: case}}\n"
+        "  - kpi: service_level\n"
+        "    parameters:\n"
+        "      short_abandon_seconds: 5\n",
+        "e.yaml",
+    )
+    with pytest.raises(ExhibitError) as caught:
+        catalogue.check_exhibit(exhibit, CATALOGUE)
+    assert str(caught.value).splitlines() == [
+        "e.yaml:3:6: unknown KPI asaa; did you mean asa?",
+        "e.yaml:4:29: per must be one of segment, interaction, not 'case'",
+        "e.yaml:7:7: short_abandon_seconds is used only when mode is E or F, not A; "
+        "leave it out or change mode",
+    ]

@@ -1,0 +1,61 @@
+"""Reads a file through a platform, as intake does, and keeps what came of it."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from schemas.interaction import InteractionEvent
+from schemas.platforms import find_platform
+from schemas.platforms.base import BadPayload
+from schemas.platforms.jsonfile import open_input
+from schemas.platforms.records import Oversized
+
+
+@dataclass
+class Outcome:
+    records: int = 0
+    events: list[InteractionEvent] = field(default_factory=list)
+    ignored: Counter[str] = field(default_factory=Counter)
+    refused: list[str] = field(default_factory=list)
+    restarts_ms: list[int] = field(default_factory=list)
+    keys: set[bytes] = field(default_factory=set)
+
+    @property
+    def kinds(self) -> dict[str, int]:
+        return dict(Counter(event.kind for event in self.events))
+
+
+def read(platform_name: str, source: Path | bytes, *pairs: str) -> Outcome:
+    outcome = Outcome()
+    platform = find_platform(platform_name)
+    options = platform.options(pairs)
+    stream: BinaryIO = io.BytesIO(source) if isinstance(source, bytes) else open_input(source)
+    with stream:
+        for record in platform.split(stream):
+            outcome.records += 1
+            if isinstance(record, Oversized):
+                outcome.refused.append("too_large")
+                continue
+            outcome.keys.add(platform.key(record))
+            try:
+                parsed = platform.parse(record, options)
+            except BadPayload as refusal:
+                outcome.refused.append(refusal.reason)
+                continue
+            outcome.events += parsed.events
+            outcome.ignored.update(parsed.ignored)
+            if parsed.restart_ms is not None:
+                outcome.restarts_ms.append(parsed.restart_ms)
+    return outcome
+
+
+def shown(event: InteractionEvent, *names: str) -> dict[str, Any]:
+    """An event as its producer would write it, without its id, or only the fields named."""
+    told = json.loads(event.model_dump_json(exclude_defaults=True))
+    told.pop("event_id")
+    return {name: told.get(name) for name in names} if names else told
