@@ -59,6 +59,7 @@ def plan(
     partitions: int,
     replication: int,
     topics: Iterable[Topic] = tuple(TOPICS.values()),
+    security: Mapping[str, str] | None = None,
 ) -> list[Change]:
     """Return the changes that bring the cluster to the registry's state, none if it is there.
 
@@ -67,11 +68,12 @@ def plan(
         partitions: number of partitions every topic has or gets.
         replication: replicas a new topic gets; that of existing topics is the operator's.
         topics: rows of the registry, those of raw topics included where wanted.
+        security: what else the client needs to get in, as ``security.protocol``.
 
     Raises:
         TopicsError: a topic has another number of partitions, or the cluster does not answer.
     """
-    admin = _admin(bootstrap)
+    admin = _admin(bootstrap, security)
     rows = {topic.name: topic for topic in topics}
     existing = _partition_counts(admin, rows)
     wrong = {name: count for name, count in existing.items() if count != partitions}
@@ -98,13 +100,15 @@ def plan(
     return changes
 
 
-def apply(bootstrap: str, changes: Sequence[Change]) -> None:
+def apply(
+    bootstrap: str, changes: Sequence[Change], security: Mapping[str, str] | None = None
+) -> None:
     """Make the changes of a plan; a topic that meanwhile exists is left for the next plan.
 
     Raises:
         TopicsError: the cluster refused one; those before it are made.
     """
-    admin = _admin(bootstrap)
+    admin = _admin(bootstrap, security)
     for change in changes:
         try:
             if change.action == "create":
@@ -132,8 +136,9 @@ def _same(key: str, wanted: str, current: str | None) -> bool:
     return wanted == current
 
 
-def _admin(bootstrap: str) -> Any:
-    return AdminClient({"bootstrap.servers": bootstrap, "log_level": 2})  # errors are raised
+def _admin(bootstrap: str, security: Mapping[str, str] | None) -> Any:
+    # What goes wrong is raised, so librdkafka need not print it too.
+    return AdminClient({"bootstrap.servers": bootstrap, "log_level": 2, **(security or {})})
 
 
 def _partition_counts(admin: Any, names: Iterable[str]) -> dict[str, int]:

@@ -138,18 +138,15 @@ class EmbeddedClickHouse:
         free_http, free_native = free_ports(2)
         self.http_port = self.http_port or free_http
         self.native_port = self.native_port or free_native
-        self._child = ChildProcess(
+        child = ChildProcess(
             "ClickHouse",
             python_module("pipeline.embedded.clickhouse_server", str(self.folder)),
             self.folder,
             "server.log",
             prepare=self._write_configuration,
         )
-        try:
-            self._child.wait_until(self._answers_ping, timeout_seconds)
-        except ServiceError:
-            self._child = None
-            raise
+        child.wait_until(self._answers_ping, timeout_seconds)
+        self._child = child
         return self
 
     def stop(self) -> None:

@@ -208,9 +208,11 @@ def jars() -> Path:
     """Return the folder with Kafka's jars, fetched with Maven once and again when the pom changes.
 
     Raises:
-        ServiceMissing: there is no Maven.
+        ServiceMissing: there is no Maven, or this is no checkout.
         ServiceError: it failed.
     """
+    if not POM.exists():
+        raise ServiceMissing(f"Apache Kafka is started from a checkout only: no {POM}")
     wanted = hashlib.sha256(POM.read_bytes()).hexdigest()
     stamp = JARS / "pom.sha256"
     with exclusive(JARS):

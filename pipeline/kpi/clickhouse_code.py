@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from functools import reduce
 from typing import Final
 
@@ -19,6 +21,25 @@ _SMALL_INTEGER: Final = 2**31
 def clickhouse_sql(term: Term, as_of: str) -> str:
     """SQL of a term; ``as_of`` is the SQL that gives the clock."""
     return _sql(term, as_of).sql(dialect="clickhouse")
+
+
+def population_sql(where: Mapping[str, tuple[str, ...]]) -> str:
+    """SQL condition of an exhibit's population over the columns of any fact.
+
+    ``where`` is ``Exhibit.effective_where``: dimensions are ANDed, patterns ORed, ``*`` is a glob.
+    """
+    conditions = [
+        exp.or_(*(_like(exp.column(dimension), pattern) for pattern in patterns))
+        for dimension, patterns in where.items()
+    ]
+    return exp.and_(*(conditions or [exp.true()])).sql(dialect="clickhouse")
+
+
+def _like(column: exp.Expr, pattern: str) -> exp.Expr:
+    if "*" not in pattern:
+        return exp.EQ(this=column, expression=exp.Literal.string(pattern))
+    escaped = re.sub(r"([\\%_])", r"\\\1", pattern).replace("*", "%")
+    return exp.Like(this=column, expression=exp.Literal.string(escaped))
 
 
 def _function(name: str, *args: exp.Expr) -> exp.Expr:

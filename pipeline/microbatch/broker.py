@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from pipeline.microbatch.pacing import Pacer
+
 
 @dataclass(frozen=True)
 class Broker:
@@ -19,6 +21,7 @@ class Broker:
             a dead worker's open transaction can hold back readers.
         request_timeout_ms: Longest wait for one answer of the broker.
         security: Further arguments for every aiokafka client (SASL, TLS).
+        pacer: Makes writers wait for readers, for a broker that drops unread records.
     """
 
     bootstrap: str
@@ -27,3 +30,4 @@ class Broker:
     transaction_timeout_ms: int = 15_000
     request_timeout_ms: int = 40_000
     security: dict[str, Any] = field(default_factory=dict)
+    pacer: Pacer | None = None

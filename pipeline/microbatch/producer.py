@@ -34,8 +34,10 @@ class BatchProducer:
     a new one under the same id, which aborts what the old one left open and fences it.
     """
 
-    def __init__(self, broker: Broker, transactional_id: str | None) -> None:
+    def __init__(self, broker: Broker, transactional_id: str | None, writer: str = "") -> None:
         self.transactional_id = transactional_id
+        self._writer = writer
+        self._pacer = broker.pacer
         options: dict[str, Any] = {}
         if transactional_id is not None:
             options["transactional_id"] = transactional_id
@@ -90,11 +92,21 @@ class BatchProducer:
                 "headers": list(record.headers),
             }
             if batch.append(**arguments) is None:
-                futures.append(await self._client.send_batch(batch, topic, partition=partition))
+                futures.append(await self._send_batch(batch, topic, partition))
                 batch = self._client.create_batch()
                 batch.append(**arguments)
-        futures.append(await self._client.send_batch(batch, topic, partition=partition))
+        futures.append(await self._send_batch(batch, topic, partition))
         await asyncio.gather(*futures)
+
+    async def _send_batch(self, batch: Any, topic: str, partition: int) -> Any:
+        if self._pacer is None:
+            return await self._client.send_batch(batch, topic, partition=partition)
+        await self._pacer.room(topic, partition, self._writer)
+        records, size = batch.record_count(), batch.size()
+        sent = await self._client.send_batch(batch, topic, partition=partition)
+        metadata = await sent
+        self._pacer.wrote(topic, partition, metadata.offset + records, records, size)
+        return sent
 
     async def commit(self, group: str, offsets: Mapping[TopicPartition, int]) -> None:
         """Add ``offsets`` of ``group`` to the transaction and commit it."""

@@ -77,6 +77,9 @@ class Stage:
         self._reload = reload
         self._tasks: set[asyncio.Task[None]] = set()
         self._suspended: dict[TopicPartition, Partition] = {}
+        if app.broker.pacer is not None:
+            for topic in self.topics:
+                app.broker.pacer.add_reader(topic, name)
         app.add_stage(self)
 
     @property
@@ -182,7 +185,7 @@ class Stage:
             transactional_id = None
             if app.broker.transactional:
                 transactional_id = f"{self.group}.{self.name}.{tp.topic}.{tp.partition}"
-            producer = BatchProducer(app.broker, transactional_id)
+            producer = BatchProducer(app.broker, transactional_id, self.name)
             partition.producer = producer
             await producer.start()
             for topic in (*self.outputs, *self.knows):
@@ -288,6 +291,9 @@ class Stage:
             if not partition.dropped:
                 partition.status = Status.IDLE
                 self.app.batch_consumer.wake()
+                pacer, tp = self.app.broker.pacer, partition.tp
+                if pacer is not None:
+                    await pacer.read(tp.topic, tp.partition, self.name, partition.next_offset)
 
     async def _reset(self, partition: Partition, error: KafkaError) -> None:
         """Throw the memory of a failed checkpoint away and restore what the broker has."""

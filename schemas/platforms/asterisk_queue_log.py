@@ -114,14 +114,18 @@ class _Line(NamedTuple):
 def split(stream: BinaryIO) -> Iterator[bytes | Oversized]:
     """Cut a queue log into lines, or a file of table rows into rows."""
     reader = io.BufferedReader(cast("io.RawIOBase", stream))
-    if not reader.peek().removeprefix(BOM).lstrip().startswith((b"{", b"[")):
-        yield from split_lines(cast("BinaryIO", reader))
-        return
-    for record in split_json(cast("BinaryIO", reader)):
-        if isinstance(record, bytes) and b'"queue_log"' in record:
-            yield from _rows_of(record)
+    try:
+        if reader.peek().removeprefix(BOM).lstrip().startswith((b"{", b"[")):
+            for record in split_json(cast("BinaryIO", reader)):
+                if isinstance(record, bytes) and b'"queue_log"' in record:
+                    yield from _rows_of(record)
+                else:
+                    yield record
         else:
-            yield record
+            yield from split_lines(cast("BinaryIO", reader))
+    finally:
+        # The stream is the caller's to close.
+        reader.detach()
 
 
 def key(payload: bytes) -> bytes:

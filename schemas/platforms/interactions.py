@@ -12,6 +12,7 @@ Key: ``interaction_id``. No options.
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Final
 
@@ -46,6 +47,10 @@ class _Identity(msgspec.Struct):
 
 _KEY: Final = msgspec.json.Decoder(_Identity | list[_Identity])
 _ARRAY: Final = msgspec.json.Decoder(list[msgspec.Raw])
+_TIMES: Final = ("occurred_at", "ingested_at", "due_at")
+# The validator also reads a number in quotes as a time; whether it is one is looked at closely.
+_NUMBER: Final = re.compile(r"[-+.0-9]*")
+_PERHAPS_NUMBER: Final = re.compile(rb'_at"\s*:\s*"[^"Tt ]*"')
 
 
 def key(payload: bytes) -> bytes:
@@ -100,6 +105,11 @@ def _event(text: bytes) -> InteractionEvent:
         event = EVENT_ADAPTER.validate_json(text)
     except ValidationError as error:
         raise _refusal(text, error) from None
+    if _PERHAPS_NUMBER.search(text):
+        document = decode_json(text)
+        for name in _TIMES:
+            if _NUMBER.fullmatch(str(document.get(name))):
+                raise BadPayload("invalid_event", f"{name}: expected RFC 3339 with an offset")
     if isinstance(event, Tick):
         raise BadPayload("invalid_event", "kind: tick is the pipeline's own")
     return event

@@ -13,9 +13,9 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from pipeline.microbatch import Batch, BatchApp, Stage
+from schemas.topics import DEAD_LETTERS, FACTS, INTERACTIONS, KPIS
 from sinks.base import Sink
 from sinks.clickhouse.rows import COLUMNS, rows
-from schemas.topics import DEAD_LETTERS, FACTS, INTERACTIONS, KPIS
 
 TOPICS = (INTERACTIONS, FACTS, KPIS, DEAD_LETTERS)
 

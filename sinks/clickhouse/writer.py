@@ -1,9 +1,10 @@
 """Inserts rows until ClickHouse has acknowledged them, however long that takes.
 
-Rows are inserted whole or not at all where the table has one partition: a batch is one block, and
-a block becomes one part. A batch whose answer got lost is sent again; the tables are idempotent
-(replacing by immutable id and content version), so no insert tokens are used: a token would
-silently drop other rows sent under it.
+Rows are inserted whole or not at all: a batch of up to :data:`MAX_ROWS_PER_INSERT` rows and 256 MiB
+becomes one block, and on our tables, which have no partitions, a block becomes one part. A batch
+whose answer got lost is sent again; the tables are idempotent (replacing by immutable id and
+content version), so no insert tokens are used: a token would silently drop other rows sent under
+it.
 """
 
 from __future__ import annotations
@@ -19,21 +20,17 @@ from clickhouse_connect.driver import AsyncClient
 from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential_jitter
 
+from pipeline.settings import ClickHouseSettings
 from sinks.base import SinkObserver, SinkRejected, SinkUnavailable
-from sinks.clickhouse.client import ClickHouseSettings, connect
+from sinks.clickhouse.client import connect
 from sinks.clickhouse.errors import is_retryable
 
 FIRST_DELAY_SECONDS: Final = 0.1
 LONGEST_DELAY_SECONDS: Final = 10.0
-MAX_ROWS_PER_INSERT: Final = 200_000
+MAX_ROWS_PER_INSERT: Final = 50_000
 
-_INSERT_SETTINGS: Final = {
-    # The batch is ours to make; the server must not mix it with others, nor answer too early.
-    "async_insert": 0,
-    # One block, hence one part: more rows and bytes than a batch has.
-    "min_insert_block_size_rows": 4 * MAX_ROWS_PER_INSERT,
-    "min_insert_block_size_bytes": 1024**3,
-}
+# The batch is ours to make: the server must not mix it with those of others.
+_INSERT_SETTINGS: Final = {"async_insert": 0}
 
 
 class ClickHouseWriter:
@@ -70,7 +67,8 @@ class ClickHouseWriter:
     ) -> None:
         """Return once ClickHouse has acknowledged all rows; retry for as long as it takes.
 
-        Instants of ``DateTime64(3)`` columns may be datetimes or epoch milliseconds.
+        Instants of ``DateTime64(3)`` columns may be aware datetimes, RFC 3339 strings or epoch
+        milliseconds; strings may be UTF-8 bytes.
 
         Raises:
             SinkRejected: ClickHouse will never take them, or they do not fit the columns.

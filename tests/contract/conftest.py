@@ -8,8 +8,9 @@ from clickhouse_connect.driver import AsyncClient
 
 from pipeline.embedded.clickhouse import EmbeddedClickHouse
 from pipeline.embedded.kafka import KafkaServer
+from pipeline.settings import ClickHouseSettings
 from sinks.clickhouse import migrate
-from sinks.clickhouse.client import ClickHouseSettings, connect
+from sinks.clickhouse.client import connect
 from tests.support.services import clickhouse_server, clickhouse_settings, kafka_server
 
 _database_numbers = itertools.count(1)

@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 
 import pytest
 
+from pipeline.settings import ClickHouseSettings
 from schemas import facts
 from sinks.base import SinkObserver, SinkRejected, SinkUnavailable
 from sinks.clickhouse import ddl
-from sinks.clickhouse.client import ClickHouseSettings, connect
+from sinks.clickhouse.client import connect
 from sinks.clickhouse.errors import RETRYABLE
 from sinks.clickhouse.writer import MAX_ROWS_PER_INSERT, ClickHouseWriter
 from tests.support.services import clickhouse_server, clickhouse_settings
@@ -126,34 +127,34 @@ async def test_events_keep_the_highest_record_version_then_the_greater_hash(sett
     assert answer.result_rows == [(2, text, at, at, None, None)]
 
 
-async def test_a_kpi_value_is_replaced_by_publish_order_and_can_be_withdrawn(settings, migrated):
+async def test_a_kpi_value_is_replaced_by_a_later_clock_and_can_be_withdrawn(settings, migrated):
     columns = [
-        "exhibit", "exhibit_version", "as", "window_kind", "window_size", "window_start",
-        "dimensions", "state", "numerator", "denominator", "value", "version", "deleted",
+        "key", "exhibit", "as", "window_kind", "window_start", "dimensions", "as_of", "numerator",
+        "denominator", "value", "deleted",
     ]  # fmt: skip
 
-    def row(start: int | None, numerator: int, version: int, deleted: int = 0) -> list[object]:
-        value = numerator / 4
+    def row(key: bytes, as_of: str, numerator: int, deleted: int = 0) -> list[object]:
+        start = "2026-01-01T10:00:00Z" if key == b"k1" else None
         return [
-            "sales", 1, "sl", "all" if start is None else "tumbling", "30m", start,
-            '{"queue":"a"}', "provisional", numerator, 4, value, version, deleted,
+            key, "sales", "sl", "tumbling" if start else "all", start, '{"queue":"a"}', as_of,
+            numerator, 4, numerator / 4, deleted,
         ]  # fmt: skip
 
     async with writer_of(settings, Recorder()) as writer:
-        await writer.insert(
-            "kpi_values",
-            columns,
-            [row(None, 3, 11), row(None, 2, 10), row(0, 1, 12), row(1_800_000, 1, 12)],
-        )
-        await writer.insert("kpi_values", columns, [row(1_800_000, 1, 13, deleted=1)])
-    answer = await migrated.query(
-        "SELECT window_start, numerator, value, dimension['queue'], n FROM kpis "
-        "ORDER BY window_start"
-    )
-    assert answer.result_rows == [
-        (datetime(1970, 1, 1, tzinfo=UTC), 1, 0.25, "a", None),
-        (None, 3, 0.75, "a", None),
-    ]
+
+        async def insert(*rows: list[object]) -> None:
+            await writer.insert("kpi_values", columns, rows)
+
+        await insert(row(b"k1", "2026-01-01T10:00:02Z", 3), row(b"k2", "2026-01-01T10:00:02Z", 1))
+        await insert(row(b"k1", "2026-01-01T10:00:01.999Z", 2))
+        await insert(row(b"k2", "2026-01-01T10:00:02Z", 2))
+        query = "SELECT window_start, numerator, value, dimension['queue'], n FROM kpis ORDER BY 2"
+        before = (await migrated.query(query)).result_rows
+        await insert(row(b"k2", "2026-01-01T10:00:02.001Z", 2, deleted=1))
+        after = (await migrated.query(query)).result_rows
+    ten = datetime(2026, 1, 1, 10, tzinfo=UTC)
+    assert before == [(None, 2, 0.5, "a", None), (ten, 3, 0.75, "a", None)]
+    assert after == [(ten, 3, 0.75, "a", None)]
 
 
 async def test_too_many_parts_is_retried_until_the_server_takes_the_rows(settings, migrated):
@@ -206,7 +207,7 @@ async def test_a_dead_server_is_waited_for_and_waiting_can_be_cancelled(tmp_path
 
 async def test_a_writer_made_while_the_server_is_down_connects_later(settings, migrated):
     recorder = Recorder()
-    nowhere = ClickHouseSettings("127.0.0.1", 1, settings.user, settings.password)
+    nowhere = settings.model_copy(update={"port": 1})
     async with writer_of(nowhere, recorder) as writer:
         with pytest.raises(SinkUnavailable, match=r"Cannot connect to host 127\.0\.0\.1:1"):
             await writer.insert_once("dead_letters", DEAD_LETTER, [["t", 0, 1, "a"]])

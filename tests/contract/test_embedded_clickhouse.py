@@ -6,11 +6,12 @@ from pathlib import Path
 import psutil
 import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError
+from pydantic import SecretStr
 
 from pipeline.embedded import process
 from pipeline.embedded.clickhouse import EmbeddedClickHouse
 from pipeline.embedded.process import ServiceError, http_ok, port_open
-from sinks.clickhouse.client import ClickHouseSettings, connect
+from sinks.clickhouse.client import connect
 from tests.support.processes import assert_gone, start_and_orphan
 from tests.support.services import clickhouse_server, clickhouse_settings
 
@@ -51,14 +52,15 @@ async def test_only_the_password_lets_in(clickhouse):
     for name in ("password", "users.xml", "config.xml"):
         assert stat.S_IMODE((folder / name).stat().st_mode) == 0o600
     assert clickhouse.password not in (folder / "users.xml").read_text()
-    wrong = ClickHouseSettings(clickhouse.host, clickhouse.http_port, clickhouse.user, "guess")
+    right = clickhouse_settings(clickhouse, "default")
+    wrong = right.model_copy(update={"password": SecretStr("guess")})
     with pytest.raises(DatabaseError) as refused:
         await connect(wrong)
     assert refused.value.code == 516
     # The engine's own user has no password: nobody else gets a session as that user.
     assert http_ok(clickhouse.http_port, "/ping")
     assert not http_ok(clickhouse.http_port, "/?query=SELECT+1")
-    nobody = ClickHouseSettings(clickhouse.host, clickhouse.http_port, "default", "")
+    nobody = right.model_copy(update={"user": "default", "password": SecretStr("")})
     with pytest.raises(DatabaseError) as refused:
         await connect(nobody)
     assert refused.value.code == 700
@@ -80,12 +82,12 @@ def test_a_port_in_use_is_told(clickhouse, tmp_path):
 
 
 def test_it_dies_with_its_killed_parent(tmp_path):
-    process = start_and_orphan(
+    orphan = start_and_orphan(
         "from pipeline.embedded.clickhouse import EmbeddedClickHouse\n"
         "server = EmbeddedClickHouse(folder).start()",
         tmp_path,
     )
-    assert_gone(process, within_seconds=10)
+    assert_gone(orphan, within_seconds=10)
     # The folder is free again at once.
     with clickhouse_server(tmp_path) as server:
         assert http_ok(server.http_port, "/ping")
@@ -93,6 +95,6 @@ def test_it_dies_with_its_killed_parent(tmp_path):
 
 def test_sigterm_ends_it(tmp_path):
     with clickhouse_server(tmp_path) as server:
-        process = psutil.Process(server.pid)
-        process.terminate()
-        assert process.wait(10) is not None or not process.is_running()
+        server_process = psutil.Process(server.pid)
+        server_process.terminate()
+        assert_gone(server_process, within_seconds=10)

@@ -80,8 +80,9 @@ def test_properties_win_over_the_defaults(tmp_path):
 def test_a_frozen_server_answers_again(kafka):
     make_topic(kafka.bootstrap, "frozen")
     kafka.signal(signal.SIGSTOP)
+    java = psutil.Process(kafka.pid)
     try:
-        assert psutil.Process(kafka.pid).status() == psutil.STATUS_STOPPED
+        process.wait_until(lambda: java.status() == psutil.STATUS_STOPPED, 5, "the frozen server")
     finally:
         kafka.signal(signal.SIGCONT)
     produce(kafka.bootstrap, "frozen", b"a")

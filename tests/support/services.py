@@ -13,12 +13,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from pipeline.embedded.clickhouse import EmbeddedClickHouse
 from pipeline.embedded.kafka import KafkaServer
 from pipeline.embedded.process import ServiceMissing
 from pipeline.embedded.prometheus import PrometheusServer
-from sinks.clickhouse.client import ClickHouseSettings
+from pipeline.settings import ClickHouseSettings
 
 
 @contextmanager
@@ -53,7 +54,11 @@ def prometheus_server(
 def clickhouse_settings(server: EmbeddedClickHouse, database: str) -> ClickHouseSettings:
     """Settings of a client of an embedded server."""
     return ClickHouseSettings(
-        server.host, server.http_port, server.user, server.password, database=database
+        host=server.host,
+        port=server.http_port,
+        user=server.user,
+        password=SecretStr(server.password),
+        database=database,
     )
 
 

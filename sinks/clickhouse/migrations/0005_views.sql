@@ -362,4 +362,4 @@ SELECT
     `target`,
     `status`
 FROM kpi_values FINAL
-COMMENT 'Values of exhibits: the last published one of each window, cell and state.';
+COMMENT 'Values of exhibits: the last published one of each window, split and reading.';

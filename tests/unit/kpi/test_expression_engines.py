@@ -13,8 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.kpi.catalogue import load
+from pipeline.kpi.clickhouse_code import population_sql
 from pipeline.kpi.expression import Expression, compile_python, to_clickhouse
-from schemas.facts import FACT_KINDS, columns, values
+from schemas.exhibit import Exhibit, KpiEntry
+from schemas.facts import FACT_KINDS, Header, columns, values
 
 FACTS_A_KIND = 150
 AS_OF_MS = 1_792_000_000_000
@@ -230,6 +232,31 @@ def test_strings_reach_clickhouse_unchanged(clickhouse, word):
         Expression.parse("CASE WHEN handled THEN :w ELSE :w END"), "contact", {"w": word}
     )
     assert _in_clickhouse(clickhouse, "contact", sql) == [[word] * FACTS_A_KIND]
+
+
+PATTERNS = st.text(st.sampled_from("ab*%_\\\\'[]. 日\n"), min_size=1, max_size=6)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(patterns=st.lists(PATTERNS, min_size=1, max_size=3), names=st.lists(PATTERNS, min_size=1))
+def test_populations_agree(clickhouse, patterns, names):
+    where = {"queue": tuple(patterns), "channel": ("voice", "web_*")}
+    exhibit = Exhibit(exhibit="e", kpis=(KpiEntry(kpi="asa", name="asa"),), where=where)
+    headers = [
+        Header(queue=name, channel=channel, direction=direction)
+        for name in [*names, *patterns, *(p.replace("*", "ab") for p in patterns)]
+        for channel in ("voice", "web_chat", "email")
+        for direction in ("inbound", "outbound")
+    ]
+    rows = "\n".join(
+        json.dumps({"queue": h.queue, "channel": h.channel, "direction": h.direction})
+        for h in headers
+    )
+    sql = population_sql(exhibit.effective_where)
+    data = rows.replace("\\", "\\\\").replace("'", "\\'")
+    schema = "queue String, channel String, direction String"
+    found = clickhouse.query(f"SELECT {sql} FROM format(JSONEachRow, '{schema}', '{data}')")  # noqa: S608
+    assert [bool(value) for (value,) in found] == [exhibit.matcher()(h) for h in headers], sql
 
 
 def _settings_of(definition):

@@ -11,9 +11,10 @@ from schemas.platforms.base import (
     customer_id,
     decode_json,
     epoch_ms,
+    make_event,
     type_name,
 )
-from schemas.platforms.interactions import check_time, parse
+from schemas.platforms.interactions import check_time
 
 NAMES = ("amazon_connect", "asterisk_queue_log", "bank_call_log", "interactions", "rasa")
 
@@ -127,11 +128,14 @@ def test_type_names_are_short_words():
 
 
 def _event_at(text):
-    payload = (
-        '{"event_id":"e","kind":"started","source":"s","occurred_at":"%s",'
-        '"interaction_id":"i","channel":"voice"}' % text
+    return make_event(
+        "started",
+        event_id="e",
+        source="s",
+        occurred_at=datetime.fromisoformat(text),
+        interaction_id="i",
+        channel="voice",
     )
-    return parse(payload.encode(), find_platform("interactions").options()).events[0]
 
 
 RECORD_MS = epoch_ms(datetime(2024, 5, 1, 12, tzinfo=UTC))

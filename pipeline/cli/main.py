@@ -1,0 +1,40 @@
+"""The command ``cxstream``: one module a command, registered here."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from pipeline.cli import exhibit, replay
+from pipeline.cli.output import fail
+from pipeline.logs import configure_logs
+
+app = typer.Typer(
+    name="cxstream",
+    help="Real-time KPIs of contact centers: events of bots and live agents in, exact numbers out.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.command("replay")(replay.command)
+app.add_typer(exhibit.app, name="exhibit")
+
+
+@app.callback()
+def _before(verbose: bool = typer.Option(False, "--verbose", "-v", help="Log what happens.")) -> None:
+    configure_logs(verbose=verbose)
+
+
+def main() -> None:
+    """Run the command line; a mistake of the user ends with one line and no traceback."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        fail("the reader of the output went away")
+
+
+if __name__ == "__main__":
+    main()
