@@ -100,6 +100,7 @@ def exhibits(app: BatchApp, plan: Plan, displays: Iterable[Display]) -> Stage:
                 for record in batch.records:
                     aligned = take(owned, record)
                     if aligned is not None:
+                        checkpoint.timestamp_ms = owned.clock_ms
                         owned.publish(aligned, checkpoint, changed.__setitem__)
 
                 def show(owned: _Owned = owned, changed: Mapping[bytes, ExhibitValue | None] = changed) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -39,6 +39,7 @@ class Wiring:
     Attributes:
         sink: Where rows go; without one the role ``sink`` does nothing.
         wall_clock: Owners of partitions write ticks by the wall clock; else somebody else does.
+        clock_runs: No tick is written while it says no.
         until_ms: Intake leaves later events out.
     """
 
@@ -52,6 +53,7 @@ class Wiring:
     roles: Sequence[Role] = ROLES
     tick_seconds: float = 1.0
     wall_clock: bool = True
+    clock_runs: Callable[[], bool] = lambda: True
     until_ms: int | None = None
     silence: Silence = field(default_factory=Silence)
 
@@ -79,7 +81,7 @@ class Worker:
                     unified_source(),
                     changelog=changelog_topic("lifecycle") if lasting else None,
                     silence=wiring.silence,
-                    now_ms=_wall_clock_ms if wiring.wall_clock else None,
+                    now_ms=_wall_clock(wiring.clock_runs) if wiring.wall_clock else None,
                     tick_seconds=wiring.tick_seconds,
                 )
             case "journeys":
@@ -135,5 +137,6 @@ def unified_source() -> Source:
     return sources(["interactions"])["interactions"]
 
 
-def _wall_clock_ms() -> int:
-    return time.time_ns() // 1_000_000
+def _wall_clock(runs: Callable[[], bool]) -> Callable[[], int]:
+    """Epoch milliseconds of this machine; 0, which is never a tick, while the clock stands."""
+    return lambda: time.time_ns() // 1_000_000 if runs() else 0

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from pipeline.cli import exhibit, replay
+from pipeline.cli import demo, exhibit, replay, sql
 from pipeline.cli.output import fail
 from pipeline.logs import configure_logs
 
@@ -17,7 +17,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+app.command("demo")(demo.command)
 app.command("replay")(replay.command)
+app.command("sql")(sql.command)
 app.add_typer(exhibit.app, name="exhibit")
 
 

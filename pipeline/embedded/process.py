@@ -165,6 +165,9 @@ class ChildProcess:
         except ServiceError as error:
             self.stop(grace_seconds=0)
             raise ServiceError(f"{error}:\n{self.log_tail()}") from None
+        except BaseException:
+            self.stop(grace_seconds=0)
+            raise
 
     def stop(self, grace_seconds: float = 15.0) -> None:
         """Close the child's input; if it outlives the grace, terminate, then kill it."""

@@ -74,6 +74,9 @@ class BatchApp(faust.App):  # type: ignore[misc]
         )
         self.transport = BatchTransport([URL(f"kafka://{broker.bootstrap}")], self)
 
+    def _create_directories(self) -> None:
+        """Make none: no state lies in files."""
+
     @property
     def batch_consumer(self) -> BatchConsumer:
         """The consumer, by its own type."""

@@ -40,7 +40,8 @@ class Checkpoint:
         self.outputs: list[Outgoing] = []
         self.overlay: dict[bytes, bytes | None] = {}
         self.callbacks: list[Callable[[], None]] = []
-        self._timestamp_ms = batch.records[-1].timestamp if batch.records else 0
+        #: Kafka time of records written, unless they say their own.
+        self.timestamp_ms = batch.records[-1].timestamp if batch.records else 0
 
     @property
     def records(self) -> Sequence[Record]:
@@ -82,7 +83,7 @@ class Checkpoint:
         """
         if partition is None:
             partition = partition_for(key or b"", self.stage.partition_counts[topic])
-        time_ms = self._timestamp_ms if timestamp_ms is None else timestamp_ms
+        time_ms = self.timestamp_ms if timestamp_ms is None else timestamp_ms
         self.outputs.append(Outgoing(topic, partition, key, value, time_ms, headers))
 
     def after_commit(self, callback: Callable[[], None]) -> None:
@@ -108,7 +109,7 @@ class Checkpoint:
         if topic is None:
             return []
         number = self.partition.number
-        time_ms = self._timestamp_ms
+        time_ms = self.timestamp_ms
         return [Outgoing(topic, number, k, v, time_ms) for k, v in self.overlay.items()]
 
     async def commit(self) -> None:

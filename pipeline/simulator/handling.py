@@ -20,8 +20,8 @@ from pipeline.simulator.timeline import Event
 MAX_LEGS: Final = 3
 
 VOICE_TURNS: Final = (
-    (0.030, "blind_queue"), (0.045, "blind_direct"), (0.085, "warm"), (0.092, "conference"),
-    (0.115, "advice"),
+    (0.030, "blind_queue"), (0.045, "blind_direct"), (0.085, "warm"), (0.100, "conference"),
+    (0.125, "advice"),
 )  # fmt: skip
 """What a call may come to instead of its end, with cumulated probability."""
 MESSAGING_TURNS: Final = ((0.05, "blind_queue"),)

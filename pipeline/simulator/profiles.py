@@ -67,7 +67,7 @@ CHANNELS: Final[dict[str, Channel]] = {
         Channel(
             "voice", "voice", "phone", bot_share=0.55, handoff_share=0.7, left_share=0.1,
             timed_out_share=0.01, talk_median=180, talk_sigma=0.65, wrap_share=0.85, wrap_mean=35,
-            patience_mean=210, timeout=240, survey_share=0.25, events_per_contact=14.6,
+            patience_mean=210, timeout=600, survey_share=0.25, events_per_contact=14.6,
         ),
         _messaging("web_chat", "mail"),
         _messaging("wechat", "mail"),

@@ -32,8 +32,11 @@ def _register(app: BatchApp, sink: Sink, topic: str) -> Stage:
     async def agent(batches: AsyncIterator[Batch]) -> None:
         async for batch in stage.batches(batches):
             async with stage.checkpoint(batch):
+                # Of several versions under one record key the last one says it all.
+                latest = {record.key or n: record for n, record in enumerate(batch.records)}
+                keyed = topic in (FACTS, KPIS)
                 tables: defaultdict[str, list[tuple[Any, ...]]] = defaultdict(list)
-                for record in batch.records:
+                for record in latest.values() if keyed else batch.records:
                     for row in rows(record):
                         tables[row.table].append(row.values)
                 for table, found in tables.items():

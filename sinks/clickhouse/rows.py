@@ -69,7 +69,7 @@ COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     ),
     **{f"facts_{kind}": names for kind, names in _FACT_COLUMNS.items()},
     "kpi_values": (
-        "exhibit", "exhibit_version", "kpi", "kpi_version", "as", "parameters", "attribution",
+        "key", "exhibit", "exhibit_version", "kpi", "kpi_version", "as", "parameters", "attribution",
         "window_kind", "window_size", "window_start", "window_end", "dimensions", "state",
         "revision", "as_of", "numerator", "denominator", "value", "unit", "n", "low", "high",
         "target", "status", "version", "deleted",
@@ -80,6 +80,12 @@ COLUMNS: Final[dict[str, tuple[str, ...]]] = {
 }  # fmt: skip
 """Columns of the rows made here, by table."""
 
+_WITHDRAWN: Final[dict[str, Any]] = {
+    "exhibit_version": 0, "kpi": "", "kpi_version": 0, "parameters": "", "attribution": "",
+    "window_kind": "", "window_size": "", "window_start": None, "window_end": None,
+    "dimensions": {}, "state": "", "revision": 0, "numerator": None, "denominator": None,
+    "value": None, "unit": "", "n": None, "low": None, "high": None, "target": None, "status": "",
+}  # fmt: skip
 _DEFAULTS: Final = {"record_version": 0, "direction": "inbound"}
 _decode: Callable[[bytes], dict[str, Any]] = msgspec.json.Decoder(dict[str, Any]).decode
 
@@ -93,8 +99,7 @@ def rows(record: Record) -> Iterator[Row]:
         case str(topic) if topic == FACTS:
             yield _fact(record)
         case str(topic) if topic == KPIS:
-            if record.value is not None:
-                yield _value(record, record.value)
+            yield _value(record)
         case str(topic) if topic == DEAD_LETTERS:
             yield _dead_letter(record)
 
@@ -134,18 +139,24 @@ def _fact(record: Record) -> Row:
     )  # fmt: skip
 
 
-def _value(record: Record, body: bytes) -> Row:
-    told = decode_value(body)
+def _value(record: Record) -> Row:
+    key = (record.key or b"").decode()
+    if record.value is None:
+        exhibit, name, *_ = msgspec.json.decode(key)
+        gone = _WITHDRAWN | {"key": key, "exhibit": exhibit, "as": name, "deleted": 1}
+        gone["as_of"] = gone["version"] = record.timestamp
+        return Row("kpi_values", tuple(gone[column] for column in COLUMNS["kpi_values"]))
+    told = decode_value(record.value)
     window = told.window
     return Row(
         "kpi_values",
         (
-            told.exhibit, told.exhibit_version, told.kpi, told.kpi_version, told.name,
+            key, told.exhibit, told.exhibit_version, told.kpi, told.kpi_version, told.name,
             msgspec.json.encode(told.parameters, order="sorted").decode(), told.attribution,
             window.kind, window.size or "", _instant(window.start), _instant(window.end),
             told.dimensions, told.state, told.revision, _instant(told.as_of),
             told.numerator, told.denominator, told.value, told.unit, told.n, told.low, told.high,
-            told.target, told.status, record.offset, 0,
+            told.target, told.status, record.timestamp, 0,
         ),
     )  # fmt: skip
 

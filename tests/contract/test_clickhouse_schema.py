@@ -148,12 +148,12 @@ async def test_kpi_values_have_every_field_of_a_published_value(migrated):
     fields = {field.encode_name for field in msgspec.structs.fields(ExhibitValue)} - {"window"}
     fields |= {f"window_{field.encode_name}" for field in msgspec.structs.fields(WindowRef)}
     found = await described(migrated, "kpi_values")
-    assert set(found) == fields | {"key", "dimension", "version", "deleted"}
-    assert set(await described(migrated, "kpis")) == fields | {"dimension"}
+    assert set(found) == fields | {"key", "version", "deleted"}
+    assert set(await described(migrated, "kpis")) == fields
     nullable = {name for name, (type_, _, _) in found.items() if "Nullable" in type_}
     assert nullable == {
-        "window_size", "window_start", "window_end", "numerator", "denominator", "value", "n",
-        "low", "high", "target",
+        "window_start", "window_end", "numerator", "denominator", "value", "n", "low", "high",
+        "target",
     }  # fmt: skip
 
 

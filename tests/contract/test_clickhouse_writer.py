@@ -127,34 +127,39 @@ async def test_events_keep_the_highest_record_version_then_the_greater_hash(sett
     assert answer.result_rows == [(2, text, at, at, None, None)]
 
 
-async def test_a_kpi_value_is_replaced_by_a_later_clock_and_can_be_withdrawn(settings, migrated):
+async def test_a_kpi_value_is_replaced_by_a_later_one_and_can_be_withdrawn(settings, migrated):
     columns = [
         "key", "exhibit", "as", "window_kind", "window_start", "dimensions", "as_of", "numerator",
-        "denominator", "value", "deleted",
+        "denominator", "value", "version", "deleted",
     ]  # fmt: skip
 
-    def row(key: bytes, as_of: str, numerator: int, deleted: int = 0) -> list[object]:
+    def row(key: bytes, version: int, numerator: int, deleted: int = 0) -> list[object]:
         start = "2026-01-01T10:00:00Z" if key == b"k1" else None
         return [
-            key, "sales", "sl", "tumbling" if start else "all", start, '{"queue":"a"}', as_of,
-            numerator, 4, numerator / 4, deleted,
+            key, "sales", "sl", "tumbling" if start else "all", start, {"queue": "a"},
+            "2026-01-01T10:00:01.999Z", numerator, 4, numerator / 4, version, deleted,
         ]  # fmt: skip
 
-    async with writer_of(settings, Recorder()) as writer:
+    query = "SELECT window_start, as_of, numerator, value, dimensions, n FROM kpis ORDER BY 3"
+    recorder = Recorder()
+    async with writer_of(settings, recorder) as writer:
 
         async def insert(*rows: list[object]) -> None:
             await writer.insert("kpi_values", columns, rows)
 
-        await insert(row(b"k1", "2026-01-01T10:00:02Z", 3), row(b"k2", "2026-01-01T10:00:02Z", 1))
-        await insert(row(b"k1", "2026-01-01T10:00:01.999Z", 2))
-        await insert(row(b"k2", "2026-01-01T10:00:02Z", 2))
-        query = "SELECT window_start, numerator, value, dimension['queue'], n FROM kpis ORDER BY 2"
+        await insert(row(b"k1", 12, 3), row(b"k2", 12, 1))
+        await insert(row(b"k1", 11, 2))
+        await insert(row(b"k2", 12, 2))
         before = (await migrated.query(query)).result_rows
-        await insert(row(b"k2", "2026-01-01T10:00:02.001Z", 2, deleted=1))
+        await insert(row(b"k2", 13, 2, deleted=1))
         after = (await migrated.query(query)).result_rows
+        with pytest.raises(SinkRejected, match="key_is_given"):
+            await insert(row(b"", 14, 1))
     ten = datetime(2026, 1, 1, 10, tzinfo=UTC)
-    assert before == [(None, 2, 0.5, "a", None), (ten, 3, 0.75, "a", None)]
-    assert after == [(ten, 3, 0.75, "a", None)]
+    as_of = datetime(2026, 1, 1, 10, 0, 1, 999_000, tzinfo=UTC)
+    kept = (ten, as_of, 3, 0.75, {"queue": "a"}, None)
+    assert before == [(None, as_of, 2, 0.5, {"queue": "a"}, None), kept]
+    assert after == [kept]
 
 
 async def test_too_many_parts_is_retried_until_the_server_takes_the_rows(settings, migrated):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import stat
+import sys
 from pathlib import Path
 
 import psutil
@@ -72,6 +73,11 @@ def test_a_folder_in_use_is_refused_and_left_alone(clickhouse, monkeypatch):
     with pytest.raises(ServiceError, match=f"ClickHouse already runs in {clickhouse.folder}"):
         second.start()
     assert clickhouse._is_ours()
+
+
+def test_the_engine_is_loaded_in_the_child_only(clickhouse):
+    assert clickhouse._is_ours()
+    assert "chdb" not in sys.modules
 
 
 def test_a_port_in_use_is_told(clickhouse, tmp_path):

@@ -1,4 +1,5 @@
--- Published exhibit values, and the definitions they follow.
+-- Published exhibit values, and the definitions they follow. A value is identified by the key of its
+-- record, so that a record without a value (nothing is published any more) can delete it.
 
 CREATE TABLE IF NOT EXISTS kpi_values
 (
@@ -11,11 +12,10 @@ CREATE TABLE IF NOT EXISTS kpi_values
     `parameters` LowCardinality(String) COMMENT 'all parameters as JSON, defaults filled in',
     `attribution` LowCardinality(String) COMMENT 'which instant of a fact decides its window',
     `window_kind` LowCardinality(String) COMMENT 'sliding, tumbling, today or all',
-    `window_size` LowCardinality(Nullable(String)) COMMENT 'size as written in the exhibit; null where the kind says it all',
+    `window_size` LowCardinality(String) COMMENT 'size as written in the exhibit; empty where the kind says it all',
     `window_start` Nullable(DateTime64(3, 'UTC')) COMMENT 'first instant of the window; null for all time',
     `window_end` Nullable(DateTime64(3, 'UTC')) COMMENT 'first instant after the window; null for all time',
-    `dimensions` String CODEC(ZSTD(1)) COMMENT 'the split as JSON; "*" is the total, "" unknown',
-    `dimension` Map(LowCardinality(String), String) ALIAS JSONExtract(dimensions, 'Map(LowCardinality(String), String)') COMMENT 'the split, for dimension[\'queue\']',
+    `dimensions` Map(LowCardinality(String), String) COMMENT 'the split, as dimensions[\'queue\']; "*" is the total, "" unknown',
     `state` LowCardinality(String) COMMENT 'provisional, final or restated',
     `revision` UInt32 COMMENT 'published changes after the first final',
     `as_of` DateTime64(3, 'UTC') COMMENT 'clock of the log at which the value holds',
@@ -28,8 +28,9 @@ CREATE TABLE IF NOT EXISTS kpi_values
     `high` Nullable(Float64) COMMENT 'upper Wilson 95 % bound of a ratio',
     `target` Nullable(String) COMMENT 'target as written in the exhibit',
     `status` LowCardinality(String) COMMENT 'met, missed, trending, n_below_min, undefined or no_target',
-    `version` UInt64 DEFAULT toUnixTimestamp64Milli(as_of) COMMENT 'the highest replaces the others, of equal ones the last written',
-    `deleted` UInt8 DEFAULT 0 COMMENT '1 when nothing is published under this key any more'
+    `version` UInt64 COMMENT 'when it was published, in epoch milliseconds; the highest replaces the others, of equal ones the last written',
+    `deleted` UInt8 DEFAULT 0 COMMENT '1 when nothing is published under this key any more',
+    CONSTRAINT key_is_given CHECK key != ''
 )
 ENGINE = ReplacingMergeTree(version, deleted)
 ORDER BY (exhibit, `as`, key)

@@ -348,7 +348,6 @@ SELECT
     `window_start`,
     `window_end`,
     `dimensions`,
-    `dimension`,
     `state`,
     `revision`,
     `as_of`,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -24,6 +24,7 @@ class Outcome:
     refused: list[str] = field(default_factory=list)
     restarts_ms: list[int] = field(default_factory=list)
     keys: set[bytes] = field(default_factory=set)
+    keys_of: defaultdict[str, set[bytes]] = field(default_factory=lambda: defaultdict(set))
 
     @property
     def kinds(self) -> dict[str, int]:
@@ -41,13 +42,16 @@ def read(platform_name: str, source: Path | bytes, *pairs: str) -> Outcome:
             if isinstance(record, Oversized):
                 outcome.refused.append("too_large")
                 continue
-            outcome.keys.add(platform.key(record))
+            key = platform.key(record)
+            outcome.keys.add(key)
             try:
                 parsed = platform.parse(record, options)
             except BadPayload as refusal:
                 outcome.refused.append(refusal.reason)
                 continue
             outcome.events += parsed.events
+            for event in parsed.events:
+                outcome.keys_of[event.interaction_id].add(key)
             outcome.ignored.update(parsed.ignored)
             if parsed.restart_ms is not None:
                 outcome.restarts_ms.append(parsed.restart_ms)

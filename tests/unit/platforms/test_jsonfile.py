@@ -6,7 +6,7 @@ import io
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.platforms.jsonfile import open_input, split_json
@@ -175,6 +175,7 @@ JSON = st.recursive(
 )
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.lists(st.dictionaries(st.text(), JSON), min_size=1), st.sampled_from(["lines", "run"]))
 def test_objects_come_back_as_they_were(objects, layout):
     texts = [json.dumps(item, ensure_ascii=False).encode("utf-8", "replace") for item in objects]

@@ -10,5 +10,5 @@ from tests.unit.simulator.center import FLAT_DAY, Run, run
 
 @pytest.fixture(scope="package")
 def busy() -> Run:
-    config = SimulatorConfig(events_per_second=20, daily_curve=FLAT_DAY, occupancy=1.2)
+    config = SimulatorConfig(events_per_second=20, daily_curve=FLAT_DAY, occupancy=1.0)
     return run(config, hours=2)

@@ -62,7 +62,7 @@ def test_everything_a_center_does_happens(busy: Run):
     assert values(busy, "transfer", "transfer_kind") == {"blind", "warm", "conference"}
     assert values(busy, "bot_ended", "outcome") == {"resolved", "handoff", "left", "timed_out"}
     assert values(busy, "bot_ended", "model_version") == {"2026.09", "2026.10"}
-    assert values(busy, "left_queue", "reason") >= {"key", "overflow", "callback", "timeout"}
+    assert values(busy, "left_queue", "reason") >= {"key", "overflow", "callback"}
     assert values(busy, "performer_state", "state") == {
         "available", "busy", "wrap", "away", "offline",
     }  # fmt: skip
@@ -217,3 +217,14 @@ def test_a_center_of_one_queue_and_one_channel():
     assert values(told, "started", "channel") == {"voice"}
     assert values(told, "queued", "queue") == {"sales"}
     assert "transfer" not in {event["kind"] for event in told.events}
+
+
+def test_a_starved_center_loses_calls_in_every_way():
+    config = SimulatorConfig(
+        events_per_second=8, channels={"voice": 1.0}, daily_curve=FLAT_DAY, occupancy=1.5
+    )
+    told = run(config, hours=2)
+    assert values(told, "left_queue", "reason") >= {"key", "overflow", "callback", "timeout"}
+    summary = told.simulator.truth.summary(told.until_ms)
+    abandons, offered = summary.get("abandon_rate")
+    assert 0.15 < abandons / offered < 0.6

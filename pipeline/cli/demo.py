@@ -1,0 +1,45 @@
+"""``cxstream demo``: everything on this machine, with live values in a terminal."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.cli.exhibits import read_exhibits
+from pipeline.cli.output import Exit, fail
+from pipeline.cli.settings import read_settings
+from pipeline.demo.run import Options, demo
+from pipeline.embedded.process import ServiceError
+from pipeline.topics_admin import TopicsError
+
+
+def command(
+    rate: Annotated[
+        float, typer.Option(help="Events a second that the simulator makes.", min=0.1, max=5_000)
+    ] = 25.0,
+    simulate: Annotated[bool, typer.Option(help="Run the simulator.")] = True,
+    bootstrap: Annotated[
+        str | None, typer.Option(help="A Kafka of your own, host:port; else one in this process.")
+    ] = None,
+    exhibit: Annotated[
+        list[Path] | None, typer.Option(help="Exhibit file; the default exhibit without one.")
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder for embedded parts.")] = None,
+) -> None:
+    """Run the whole pipeline with a simulated contact center until Ctrl-C.
+
+    Without --bootstrap the broker lives in this process; ClickHouse is a child process and keeps
+    its rows in the data folder for the next start.
+    """
+    settings = read_settings(bootstrap=bootstrap, data_dir=data)
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    options = Options(read_exhibits(exhibit or list(settings.exhibits)), rate, simulate, typer.echo)
+    try:
+        asyncio.run(demo(settings, options))
+    except (ServiceError, TopicsError, RuntimeError, OSError) as error:
+        fail(str(error))
+    except ValueError as error:
+        fail(str(error), Exit.BAD_INPUT)

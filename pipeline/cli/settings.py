@@ -1,0 +1,29 @@
+"""Settings for commands: what the environment says, overruled by options."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_settings import SettingsError
+
+from pipeline.cli.output import Exit, fail
+from pipeline.settings import Settings
+
+
+def read_settings(**given: Any) -> Settings:
+    """Settings from the environment and the options ``given``; ends with one line on a bad one."""
+    told = {name: value for name, value in given.items() if value is not None}
+    try:
+        settings = Settings(**told)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        name = "_".join(str(part) for part in first["loc"]).upper()
+        fail(f"setting CXSTREAM_{name}: {first['msg']}", Exit.BAD_INPUT)
+    except SettingsError as error:
+        fail(f"settings: {error}", Exit.BAD_INPUT)
+    if "data_dir" in told and "identity_key_file" not in settings.model_fields_set:
+        settings = settings.model_copy(
+            update={"identity_key_file": settings.data_dir / "identity.key"}
+        )
+    return settings

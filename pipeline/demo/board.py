@@ -1,0 +1,100 @@
+"""Current values for a terminal: a table that moves, or plain lines where there is no terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rich.table import Table
+
+from schemas.values import TOTAL, ExhibitValue, rfc3339
+
+_SHOWN_WINDOWS = ("5m", "1h", "today")
+
+
+class Board:
+    """A display of the exhibits agent that keeps totals."""
+
+    def __init__(self) -> None:
+        self._values: dict[int, dict[bytes, ExhibitValue]] = {}
+        self._clocks: dict[int, int] = {}
+
+    def show(self, partition: int, values: Mapping[bytes, ExhibitValue | None]) -> None:
+        """Take over values of a partition by key; None where one is gone."""
+        known = self._values.setdefault(partition, {})
+        for key, value in values.items():
+            if value is None:
+                known.pop(key, None)
+            elif value.window.kind in ("sliding", "today", "all"):
+                known[key] = value
+
+    def tick(self, partition: int, clock_ms: int) -> None:
+        """The values of a partition are as of ``clock_ms``."""
+        self._clocks[partition] = clock_ms
+
+    def drop(self, partition: int) -> None:
+        """The partition is lost: show nothing of it."""
+        self._values.pop(partition, None)
+        self._clocks.pop(partition, None)
+
+    @property
+    def live(self) -> bool:
+        """Whether some KPI has a value."""
+        return any(v.value is not None for known in self._values.values() for v in known.values())
+
+    def _totals(self) -> dict[tuple[str, str, str], ExhibitValue]:
+        found = {}
+        for known in self._values.values():
+            for value in known.values():
+                total = all(v == TOTAL for v in value.dimensions.values())
+                if total and value.state != "final":
+                    window = value.window.size or value.window.kind
+                    found[value.exhibit, value.name, window] = value
+        return found
+
+    def _clock(self) -> str:
+        return rfc3339(max(self._clocks.values())) if self._clocks else "-"
+
+    def table(self, since: str) -> Table:
+        """All KPIs in total, a column a window."""
+        totals = self._totals()
+        table = Table(
+            title=f"as of {self._clock()}", caption=f"values count from {since} on", expand=False
+        )
+        table.add_column("KPI")
+        for window in _SHOWN_WINDOWS:
+            table.add_column(window, justify="right")
+        table.add_column("n (1h)", justify="right")
+        table.add_column("target")
+        table.add_column("status")
+        for exhibit, name in dict.fromkeys((e, n) for e, n, _ in sorted(totals)):
+            row = [totals.get((exhibit, name, window)) for window in _SHOWN_WINDOWS]
+            hour = row[1]
+            table.add_row(
+                name,
+                *(shown(value) for value in row),
+                "" if hour is None or hour.n is None else str(hour.n),
+                (hour.target or "") if hour else "",
+                hour.status if hour else "",
+            )
+        return table
+
+    def line(self) -> str:
+        """The hour's totals in one line."""
+        hour = {n: v for (_, n, window), v in self._totals().items() if window == "1h"}
+        told = " ".join(f"{name}={shown(value)}" for name, value in sorted(hour.items()))
+        return f"as of {self._clock()} 1h: {told}"
+
+
+def shown(value: ExhibitValue | None) -> str:
+    """A value for people; a dash where it is undefined."""
+    if value is None or value.value is None:
+        return "-"
+    match value.unit:
+        case "ratio":
+            return f"{value.value:.1%}"
+        case "seconds":
+            return f"{value.value:,.1f} s"
+        case "count":
+            return f"{value.value:,}"
+        case _:
+            return f"{value.value:,.2f}"

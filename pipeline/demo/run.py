@@ -1,0 +1,210 @@
+"""The demonstration: embedded parts or a Kafka of one's own, one worker, the simulator, a table."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from clickhouse_connect.driver import AsyncClient
+from rich.console import Console
+from rich.live import Live
+
+from pipeline import metrics
+from pipeline.app import Wiring, Worker
+from pipeline.demo.board import Board
+from pipeline.demo.feed import Feeder
+from pipeline.embedded.clickhouse import EmbeddedClickHouse
+from pipeline.embedded.parts import EmbeddedLog
+from pipeline.microbatch import Broker
+from pipeline.runtime import broker_of, make_topics, serve_metrics, wiring_of
+from pipeline.settings import Settings
+from pipeline.simulator import DisorderConfig, SimulatorConfig
+from schemas.exhibit import Exhibit
+from sinks.clickhouse.client import ClickHouseSettings, connect
+from sinks.clickhouse.migrate import apply as migrate
+from sinks.clickhouse.writer import ClickHouseWriter
+from sinks.prometheus import ExhibitCollector
+
+LIVE_HORIZON = timedelta(days=35)
+_REFRESH_SECONDS = 1.0
+_LINE_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the demonstration is asked for."""
+
+    exhibits: list[Exhibit]
+    events_per_second: float
+    simulate: bool = True
+    say: Callable[[str], None] = print
+
+
+async def demo(settings: Settings, options: Options) -> None:
+    """Run until SIGINT or SIGTERM.
+
+    Raises:
+        RuntimeError: if a stage fails.
+        ServiceError: if an embedded part does not start.
+    """
+    began = time.monotonic()
+    stop = _stop_on_signals()
+    async with AsyncExitStack() as stack:
+        clickhouse = await asyncio.to_thread(
+            EmbeddedClickHouse(settings.data_dir / "clickhouse").start
+        )
+        stack.callback(clickhouse.stop)
+        database = ClickHouseSettings(
+            host=clickhouse.host,
+            port=clickhouse.http_port,
+            user=clickhouse.user,
+            password=clickhouse.password,
+        )
+        client = await connect(database, create_database=True)
+        stack.push_async_callback(client.close)
+        await migrate(client)
+        broker, lasting = _log(settings, stack)
+        board = Board()
+        ready = asyncio.Event()
+        wiring = _wiring(settings, broker, options.exhibits, board, database, stack, ready)
+        address = serve_metrics(settings.metrics_host, settings.metrics_port)
+        _tell(options.say, settings, address, clickhouse, database)
+        worker = await stack.enter_async_context(Worker(wiring))
+        feeder = Feeder(broker)
+        await feeder.start()
+        stack.push_async_callback(feeder.close)
+        since = await _since(client)
+        if not lasting:
+            fed = await feeder.again(_stored(client))
+            if fed:
+                options.say(f"fed {fed:,} earlier events again from ClickHouse")
+            if broker.pacer is not None:
+                await broker.pacer.drained(stop.is_set)
+        ready.set()
+        tasks = [asyncio.create_task(_show(board, since, options.say, began))]
+        if options.simulate:
+            config = SimulatorConfig(
+                events_per_second=options.events_per_second, daily_curve=(1.0,) * 24,
+                keep_truth=False,
+            )  # fmt: skip
+            tasks.append(asyncio.create_task(feeder.simulate(config, DisorderConfig())))
+        await _until(stop, worker, tasks)
+
+
+def _log(settings: Settings, stack: AsyncExitStack) -> tuple[Broker, bool]:
+    """The broker to use, and whether its log outlives this process."""
+    if settings.bootstrap is None:
+        log = stack.enter_context(EmbeddedLog(settings.platforms, settings.partitions))
+        return log.broker, False
+    make_topics(settings, settings.bootstrap)
+    return broker_of(settings, settings.bootstrap), True
+
+
+def _wiring(
+    settings: Settings,
+    broker: Broker,
+    exhibits: list[Exhibit],
+    board: Board,
+    database: ClickHouseSettings,
+    stack: AsyncExitStack,
+    ready: asyncio.Event,
+) -> Wiring:
+    writer = ClickHouseWriter(database)
+    stack.push_async_callback(writer.close)
+    collector = ExhibitCollector(metrics.REGISTRY, 3 * settings.tick_seconds + 2)
+    stack.callback(metrics.REGISTRY.unregister, collector)
+    return replace(
+        wiring_of(settings, broker, exhibits),
+        displays=(board, collector),
+        sink=writer,
+        # Time stands still until earlier events are back: no value may be shown without them.
+        clock_runs=ready.is_set,
+    )
+
+
+def _tell(
+    say: Callable[[str], None],
+    settings: Settings,
+    address: str,
+    clickhouse: EmbeddedClickHouse,
+    database: ClickHouseSettings,
+) -> None:
+    say(f"metrics     {address}")
+    say(f"ClickHouse  {clickhouse.url} user {database.user}, native port {clickhouse.native_port}")
+    say("query it    .venv/bin/cxstream sql 'SELECT * FROM kpis LIMIT 10'")
+    where = {"metrics": address, "clickhouse": {"host": database.host, "port": database.port,
+             "user": database.user, "database": database.database,
+             "password_file": str(clickhouse.folder / "password")}}  # fmt: skip
+    (settings.data_dir / "run.json").write_text(json.dumps(where, indent=1) + "\n", "utf-8")
+
+
+async def _since(client: AsyncClient) -> str:
+    floor = datetime.now(UTC) - LIVE_HORIZON
+    found = await client.query(
+        "SELECT min(occurred_at), count() FROM interaction_events WHERE occurred_at >= {floor:DateTime64(3)}",
+        parameters={"floor": floor},
+    )
+    first, count = found.first_row
+    moment = first if count else datetime.now(UTC)
+    return str(moment.isoformat(timespec="seconds"))
+
+
+async def _stored(client: AsyncClient) -> AsyncIterator[tuple[str, str, int]]:
+    """Events within the live horizon, as they were accepted."""
+    floor = datetime.now(UTC) - LIVE_HORIZON
+    stream = await client.query_row_block_stream(
+        "SELECT if(kind = 'performer_state', ifNull(performer_id, interaction_id), interaction_id), "
+        "event, toUnixTimestamp64Milli(accepted_at) FROM interaction_events FINAL "
+        "WHERE occurred_at >= {floor:DateTime64(3)} ORDER BY accepted_at, event_id",
+        parameters={"floor": floor},
+    )
+    async with stream:
+        async for block in stream:
+            for row in block:
+                yield row
+
+
+def _stop_on_signals() -> asyncio.Event:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+async def _show(board: Board, since: str, say: Callable[[str], None], began: float) -> None:
+    """Keep the table moving, or print a line every few seconds."""
+    while not board.live:
+        await asyncio.sleep(0.1)
+    say(f"first KPI values {time.monotonic() - began:.1f} s after the start")
+    if not sys.stdout.isatty():
+        while True:
+            say(board.line())
+            await asyncio.sleep(_LINE_SECONDS)
+    with Live(board.table(since), console=Console(), auto_refresh=False) as live:
+        while True:
+            live.update(board.table(since), refresh=True)
+            await asyncio.sleep(_REFRESH_SECONDS)
+
+
+async def _until(stop: asyncio.Event, worker: Worker, tasks: list[asyncio.Task[None]]) -> None:
+    failed = asyncio.create_task(worker.failed())
+    stopped = asyncio.create_task(stop.wait())
+    everything: set[asyncio.Task[object]] = {failed, stopped, *tasks}  # type: ignore[arg-type]
+    done, rest = await asyncio.wait(everything, return_when=asyncio.FIRST_COMPLETED)
+    for task in rest:
+        task.cancel()
+    await asyncio.gather(*rest, return_exceptions=True)
+    if stopped in done:
+        return
+    if failed in done:
+        raise RuntimeError(f"a stage failed: {failed.result()!r}")
+    for task in done:
+        task.result()

@@ -1,0 +1,80 @@
+"""Turning settings into running parts: broker, exhibits, keys, ClickHouse, metrics."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Any
+
+from prometheus_client import start_http_server
+
+from pipeline import metrics, topics_admin
+from pipeline.app import Wiring, sources
+from pipeline.identity import CustomerKeys, load_or_make_key
+from pipeline.microbatch import Broker
+from pipeline.settings import Settings
+from schemas.exhibit import Exhibit
+from schemas.topics import TOPICS, raw_topic_row
+
+
+def broker_of(settings: Settings, bootstrap: str) -> Broker:
+    """How to reach the Kafka that the settings name."""
+    security: dict[str, Any] = {"security_protocol": settings.security_protocol}
+    if settings.sasl_mechanism is not None:
+        password = settings.sasl_password
+        security["sasl_mechanism"] = settings.sasl_mechanism
+        security["sasl_plain_username"] = settings.sasl_username
+        security["sasl_plain_password"] = password.get_secret_value() if password else None
+    if settings.security_protocol in ("SSL", "SASL_SSL"):
+        ca = str(settings.ssl_ca_file) if settings.ssl_ca_file else None
+        security["ssl_context"] = ssl.create_default_context(cafile=ca)
+    return Broker(bootstrap, session_timeout_ms=settings.session_timeout_ms, security=security)
+
+
+def wiring_of(settings: Settings, broker: Broker, exhibits: Sequence[Exhibit]) -> Wiring:
+    """A worker as the settings want it, without displays and sink.
+
+    Raises:
+        UnknownPlatformError: for a platform there is no module of.
+        ValueError: for a file that holds no identity key.
+    """
+    return Wiring(
+        broker=broker,
+        exhibits=exhibits,
+        keys=CustomerKeys(load_or_make_key(settings.identity_key_file)),
+        sources=sources(settings.platforms),
+        group_prefix=settings.group_prefix,
+        roles=settings.roles,
+        tick_seconds=settings.tick_seconds,
+        wall_clock=settings.ticks == "wall",
+    )
+
+
+def serve_metrics(host: str, port: int) -> str:
+    """Start ``/metrics`` and return its address. Raises ``OSError`` if the port is taken."""
+    metrics.BUILD.info({"version": version("cxstream")})
+    server, _ = start_http_server(port, host, metrics.REGISTRY)
+    return f"http://{host}:{server.server_port}/metrics"
+
+
+def make_topics(settings: Settings, bootstrap: str) -> list[topics_admin.Change]:
+    """Bring the cluster's topics to the registry. Raises ``TopicsError``."""
+    rows = [*TOPICS.values(), *(raw_topic_row(name) for name in settings.platforms)]
+    changes = topics_admin.plan(
+        bootstrap, settings.partitions, settings.replication, rows, admin_security(settings)
+    )
+    topics_admin.apply(bootstrap, changes, admin_security(settings))
+    return changes
+
+
+def admin_security(settings: Settings) -> dict[str, str]:
+    """Security settings as librdkafka names them."""
+    told = {"security.protocol": settings.security_protocol}
+    if settings.sasl_mechanism is not None and settings.sasl_password is not None:
+        told["sasl.mechanism"] = settings.sasl_mechanism
+        told["sasl.username"] = settings.sasl_username or ""
+        told["sasl.password"] = settings.sasl_password.get_secret_value()
+    if settings.ssl_ca_file is not None:
+        told["ssl.ca.location"] = str(settings.ssl_ca_file)
+    return told
