@@ -58,17 +58,22 @@ def serve_metrics(host: str, port: int) -> str:
     return f"http://{host}:{server.server_port}/metrics"
 
 
+def planned_topics(settings: Settings, bootstrap: str) -> list[topics_admin.Change]:
+    """What the cluster's topics lack of the registry. Raises ``TopicsError``."""
+    rows = [*TOPICS.values(), *(raw_topic_row(name) for name in settings.platforms)]
+    return topics_admin.plan(
+        bootstrap, settings.partitions, settings.replication, rows, _admin_security(settings)
+    )
+
+
 def make_topics(settings: Settings, bootstrap: str) -> list[topics_admin.Change]:
     """Bring the cluster's topics to the registry. Raises ``TopicsError``."""
-    rows = [*TOPICS.values(), *(raw_topic_row(name) for name in settings.platforms)]
-    changes = topics_admin.plan(
-        bootstrap, settings.partitions, settings.replication, rows, admin_security(settings)
-    )
-    topics_admin.apply(bootstrap, changes, admin_security(settings))
+    changes = planned_topics(settings, bootstrap)
+    topics_admin.apply(bootstrap, changes, _admin_security(settings))
     return changes
 
 
-def admin_security(settings: Settings) -> dict[str, str]:
+def _admin_security(settings: Settings) -> dict[str, str]:
     """Security settings as librdkafka names them."""
     told = {"security.protocol": settings.security_protocol}
     if settings.sasl_mechanism is not None and settings.sasl_password is not None:

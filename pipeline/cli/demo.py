@@ -24,6 +24,9 @@ def command(
     bootstrap: Annotated[
         str | None, typer.Option(help="A Kafka of your own, host:port; else one in this process.")
     ] = None,
+    kafka: Annotated[
+        bool, typer.Option("--kafka", help="Start an Apache Kafka that keeps its log (needs Java).")
+    ] = False,
     exhibit: Annotated[
         list[Path] | None, typer.Option(help="Exhibit file; the default exhibit without one.")
     ] = None,
@@ -36,7 +39,13 @@ def command(
     """
     settings = read_settings(bootstrap=bootstrap, data_dir=data)
     settings.data_dir.mkdir(parents=True, exist_ok=True)
-    options = Options(read_exhibits(exhibit or list(settings.exhibits)), rate, simulate, typer.echo)
+    options = Options(
+        exhibits=read_exhibits(exhibit or list(settings.exhibits)),
+        events_per_second=rate,
+        simulate=simulate,
+        own_kafka=kafka,
+        say=typer.echo,
+    )
     try:
         asyncio.run(demo(settings, options))
     except (ServiceError, TopicsError, RuntimeError, OSError) as error:

@@ -6,7 +6,17 @@ import sys
 
 import typer
 
-from pipeline.cli import demo, exhibit, replay, sql
+from pipeline.cli import (
+    dead_letters,
+    demo,
+    exhibit,
+    migrate,
+    replay,
+    simulate,
+    sql,
+    topics,
+    worker,
+)
 from pipeline.cli.output import fail
 from pipeline.logs import configure_logs
 
@@ -18,9 +28,14 @@ app = typer.Typer(
     add_completion=False,
 )
 app.command("demo")(demo.command)
+app.command("worker")(worker.command)
+app.command("simulate")(simulate.command)
 app.command("replay")(replay.command)
 app.command("sql")(sql.command)
 app.add_typer(exhibit.app, name="exhibit")
+app.add_typer(topics.app, name="topics")
+app.add_typer(migrate.app, name="migrate")
+app.add_typer(dead_letters.app, name="dead-letters")
 
 
 @app.callback()

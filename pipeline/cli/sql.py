@@ -9,11 +9,13 @@ from typing import Annotated, Any
 
 import typer
 from clickhouse_connect.driver.exceptions import ClickHouseError
+from pydantic import SecretStr
 from rich.console import Console
 from rich.table import Table
 
 from pipeline.cli.output import fail
-from sinks.clickhouse.client import ClickHouseSettings, connect
+from pipeline.settings import ClickHouseSettings
+from sinks.clickhouse.client import connect
 
 
 def command(
@@ -26,7 +28,7 @@ def command(
         password = Path(where.pop("password_file")).read_text("ascii")
     except (OSError, ValueError, KeyError):
         fail(f"no demo runs with the data folder {data}; start one with `make run`")
-    settings = ClickHouseSettings(password=password, **where)
+    settings = ClickHouseSettings(password=SecretStr(password), **where)
     try:
         names, rows = asyncio.run(_ask(settings, query))
     except ClickHouseError as error:

@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from clickhouse_connect.driver import AsyncClient
+from pydantic import SecretStr
 from rich.console import Console
 from rich.live import Live
 
@@ -22,13 +23,14 @@ from pipeline.app import Wiring, Worker
 from pipeline.demo.board import Board
 from pipeline.demo.feed import Feeder
 from pipeline.embedded.clickhouse import EmbeddedClickHouse
+from pipeline.embedded.kafka import KafkaServer
 from pipeline.embedded.parts import EmbeddedLog
 from pipeline.microbatch import Broker
 from pipeline.runtime import broker_of, make_topics, serve_metrics, wiring_of
-from pipeline.settings import Settings
+from pipeline.settings import ClickHouseSettings, Settings
 from pipeline.simulator import DisorderConfig, SimulatorConfig
 from schemas.exhibit import Exhibit
-from sinks.clickhouse.client import ClickHouseSettings, connect
+from sinks.clickhouse.client import connect
 from sinks.clickhouse.migrate import apply as migrate
 from sinks.clickhouse.writer import ClickHouseWriter
 from sinks.prometheus import ExhibitCollector
@@ -40,11 +42,16 @@ _LINE_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Options:
-    """What the demonstration is asked for."""
+    """What the demonstration is asked for.
+
+    Attributes:
+        own_kafka: Start an Apache Kafka whose log stays in the data folder.
+    """
 
     exhibits: list[Exhibit]
     events_per_second: float
     simulate: bool = True
+    own_kafka: bool = False
     say: Callable[[str], None] = print
 
 
@@ -66,12 +73,12 @@ async def demo(settings: Settings, options: Options) -> None:
             host=clickhouse.host,
             port=clickhouse.http_port,
             user=clickhouse.user,
-            password=clickhouse.password,
+            password=SecretStr(clickhouse.password),
         )
         client = await connect(database, create_database=True)
         stack.push_async_callback(client.close)
         await migrate(client)
-        broker, lasting = _log(settings, stack)
+        broker, lasting = await asyncio.to_thread(_log, settings, options, stack)
         board = Board()
         ready = asyncio.Event()
         wiring = _wiring(settings, broker, options.exhibits, board, database, stack, ready)
@@ -99,13 +106,18 @@ async def demo(settings: Settings, options: Options) -> None:
         await _until(stop, worker, tasks)
 
 
-def _log(settings: Settings, stack: AsyncExitStack) -> tuple[Broker, bool]:
+def _log(settings: Settings, options: Options, stack: AsyncExitStack) -> tuple[Broker, bool]:
     """The broker to use, and whether its log outlives this process."""
-    if settings.bootstrap is None:
+    bootstrap = settings.bootstrap
+    if options.own_kafka:
+        server = KafkaServer(settings.data_dir / "kafka").start()
+        stack.callback(server.stop)
+        bootstrap = server.bootstrap
+    if bootstrap is None:
         log = stack.enter_context(EmbeddedLog(settings.platforms, settings.partitions))
         return log.broker, False
-    make_topics(settings, settings.bootstrap)
-    return broker_of(settings, settings.bootstrap), True
+    make_topics(settings, bootstrap)
+    return broker_of(settings, bootstrap), True
 
 
 def _wiring(

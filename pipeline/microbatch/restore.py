@@ -14,6 +14,17 @@ from pipeline.microbatch.broker import Broker
 _POLL_MS = 200
 
 
+async def partition_count(broker: Broker, topic: str) -> int:
+    """Number of partitions of ``topic``. Raises ``KafkaError``."""
+    client: Any = AIOKafkaConsumer(bootstrap_servers=broker.bootstrap, **broker.security)
+    await client.start()
+    try:
+        await client._client._wait_on_metadata(topic)
+        return len(client.partitions_for_topic(topic) or ())
+    finally:
+        await client.stop()
+
+
 async def read_log(
     broker: Broker, topic: str, partition: int, until: int | None = None
 ) -> AsyncIterator[list[Record]]:

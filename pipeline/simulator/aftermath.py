@@ -63,14 +63,15 @@ class Aftermath:
             (name, scale) for name, scale, cumulated in QUESTIONS if chance < cumulated
         )
         sent_ms = at_ms + center.between_ms(5, 120)
-        # The survey asks about the whole interaction, so it names the first queue and no leg.
         base: Event = {
             name: contact.base[name] for name in ABOUT_INTERACTION if name in contact.base
         }
-        if record.queue:
-            base["queue"] = record.queue
+        if record.last_queue:
+            base["queue"] = record.last_queue
         base.update(survey_id=survey_id, question=question)
-        survey = center.truth.add_survey(Survey(record, survey_id, question, scale, sent_ms))
+        survey = center.truth.add_survey(
+            Survey(record, record.last_queue, survey_id, question, scale, sent_ms)
+        )
         center.timeline.emit(sent_ms, "survey_sent", base)
         if not center.chance(center.config.survey_answer_share):
             return

@@ -230,11 +230,8 @@ class Arrivals:
             base["queue"] = queue.name
             task = {"kcr_task": queue.kcr_task, "capability": f"{queue.name}-{language}"}
         record = center.truth.add_interaction(
-            Interaction(
-                interaction_id, channel.name, direction, queue.name if queue is not None else "",
-                intent, customer, at_ms,
-            )
-        )  # fmt: skip
+            Interaction(interaction_id, channel.name, direction, intent, customer, at_ms)
+        )
         center.timeline.emit(at_ms, "started", base, task)
         return Contact(record, channel, queue, base, task, number)
 

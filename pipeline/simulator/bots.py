@@ -36,15 +36,18 @@ class Bots:
         outcome = "left" if silent else self._outcome(contact, version)
         turns = 0 if silent else self._exchanges(outcome)
         last_ms = at_ms + center.between_ms(1, 4)
+        user_turns = 0
         for turn in range(turns):
-            last_ms = self._exchange(last_ms, contact, who, first=turn == 0)
+            no_input = turn > 0 and center.chance(0.03)
+            user_turns += not no_input
+            last_ms = self._exchange(last_ms, contact, who, no_input=no_input, first=turn == 0)
         if outcome == "timed_out":
             ended_ms = last_ms + center.between_ms(*IDLE_SECONDS)
         else:
             ended_ms = last_ms + center.between_ms(0.5, 12)
         session = center.truth.add_bot_session(
             BotSession(
-                record, queue, bot_id, version, at_ms, ended_ms, outcome, 2 * turns
+                record, queue, bot_id, version, at_ms, ended_ms, outcome, user_turns
             )
         )  # fmt: skip
         center.truth.add_stint(
@@ -57,6 +60,7 @@ class Bots:
         if turns:
             record.handled = True
             record.last_performer_id = bot_id
+            record.last_queue = queue
         if outcome == "handoff":
             self._hand_off(ended_ms, contact, session, who)
         else:
@@ -79,12 +83,13 @@ class Bots:
         most = {"left": 3, "timed_out": 4, "handoff": 4, "resolved": 6}[outcome]
         return 1 + int(self._center.rng.random() * most)
 
-    def _exchange(self, from_ms: int, contact: Contact, who: Event, *, first: bool) -> int:
-        """One turn of the user and the bot's answer; returns when the bot has answered."""
+    def _exchange(
+        self, from_ms: int, contact: Contact, who: Event, *, no_input: bool, first: bool
+    ) -> int:
+        """What the user says, if anything, and the bot's answer; returns when that was given."""
         center, base = self._center, contact.base
         said_ms = from_ms + center.around_ms(7, 0.6)
         answered_ms = said_ms + center.between_ms(0.3, 2.5)
-        no_input = not first and center.chance(0.03)
         if no_input:
             center.timeline.emit(
                 said_ms, "bot_turn", base, who, {"user_turn": False, "no_input": True}

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from pipeline.simulator.contact import Center, Contact, EndContact
-from pipeline.simulator.profiles import QUEUES
+from pipeline.simulator.profiles import QUEUES, Queue
 from pipeline.simulator.queueing import Queues
 from pipeline.simulator.records import Stint
 from pipeline.simulator.staff import Agent, Staff
@@ -63,14 +63,13 @@ class Handling:
             agent.traits,
             {"via": via},
         )
+        queue = contact.queue.name if contact.queue is not None else ""
         stint = center.truth.add_stint(
-            Stint(
-                record, contact.queue.name if contact.queue is not None else "",
-                agent.performer_id, "human", via, at_ms,
-            )
-        )  # fmt: skip
+            Stint(record, queue, agent.performer_id, "human", via, at_ms)
+        )
         record.handled = True
         record.last_performer_id = agent.performer_id
+        record.last_queue = queue
         contact.known_to.update(agent.queues)
         if contact.handoff is not None:
             contact.handoff.handoff_accepted_ms = at_ms
@@ -92,10 +91,10 @@ class Handling:
 
     def _converse(self, from_ms: int, contact: Contact, part: _Part) -> None:
         """Talk, perhaps with a hold, to the end of the contact or to a turn it takes."""
-        center, channel, record = self._center, contact.channel, contact.record
+        center, channel = self._center, contact.channel
         talk_ms = center.around_ms(channel.talk_median, channel.talk_sigma, least_ms=2000)
         turn = ""
-        if record.direction == "inbound" and contact.leg < MAX_LEGS:
+        if contact.queue is not None and contact.leg < MAX_LEGS:
             turns = VOICE_TURNS if channel.media == "voice" else MESSAGING_TURNS
             chance = center.rng.random()
             turn = next((name for cumulated, name in turns if chance < cumulated), "")
@@ -115,7 +114,7 @@ class Handling:
         if turn == "":
             self._complete(at_ms, contact, part)
         else:
-            center.timeline.call(at_ms, self._turn, contact, part, turn)
+            center.timeline.call(at_ms, self._turn, contact, contact.queue, part, turn)
 
     def _complete(self, at_ms: int, contact: Contact, part: _Part) -> None:
         center, record = self._center, contact.record
@@ -143,10 +142,9 @@ class Handling:
             self._staff.wrap(at_ms, part.agent)
         center.timeline.call(stint.closed_ms, self._staff.release, part.agent)
 
-    def _turn(self, at_ms: int, contact: Contact, part: _Part, turn: str) -> None:
+    def _turn(self, at_ms: int, contact: Contact, queue: Queue, part: _Part, turn: str) -> None:
         """A conversation comes to the point where somebody else is needed, now."""
-        media, queue = contact.channel.media, contact.queue
-        other_queue = QUEUES[queue.transfer_to] if queue is not None else QUEUES["support"]
+        media, other_queue = contact.channel.media, QUEUES[queue.transfer_to]
         other = self._queues.free_agent(other_queue.name, media)
         # Nobody gets a contact back: the colleagues asked for work in other queues.
         if not self._queues.is_open(other_queue.name, media) or (

@@ -16,6 +16,11 @@ from pipeline.simulator.timeline import Event, rfc3339
 RING_SECONDS: Final = (1.0, 8.0)
 NO_ANSWER_SECONDS: Final = 15.0
 EMPTY_QUEUE_SECONDS: Final = 12.0
+CALL_WAYS: Final = (
+    (0.020, 0.4, 4.9, "abandoned"), (0.140, 30, 75, "callback"), (0.170, 8, 60, "key"),
+    (0.400, 45, 90, "overflow"), (0.450, 60, 90, "timeout"), (0.452, 5, 60, "system"),
+)  # fmt: skip
+"""Ways out of a call's queue besides impatience: cumulated share, from, to (seconds), reason."""
 DUE_WITHIN_MS: Final = 4 * 3_600_000
 """Deferred work is promised within this."""
 CALLBACK_PATIENCE_MS: Final = 2 * 3_600_000
@@ -82,6 +87,8 @@ class Queues:
         stay = center.truth.add_stay(
             QueueStay(record, queue.name, at_ms, after_bot=contact.handoff is not None)
         )
+        if record.first_queued_ms is None:
+            record.first_queue, record.first_queued_ms = queue.name, at_ms
         exit_ms, reason = self._way_out(at_ms, contact, called_back=called_back)
         waiting = Waiting(contact, stay, exit_ms, reason)
         agent = self.free_agent(queue.name, contact.channel.media)
@@ -133,18 +140,13 @@ class Queues:
         ways = [(int(channel.timeout * 1000), "timeout")]
         if channel.patience_mean > 0:
             ways.append((center.about_ms(channel.patience_mean), "abandoned"))
-        chance = center.rng.random()
         if channel.media == "voice" and queue is not None:
-            if chance < 0.02:
-                ways.append((center.between_ms(0.4, 4.9), "abandoned"))
-            elif chance < 0.14:
-                ways.append((center.between_ms(30, 75), "callback"))
-            elif chance < 0.17:
-                ways.append((center.between_ms(8, 60), "key"))
-            elif chance < 0.40 and self.is_open(queue.overflow_to, channel.media):
-                ways.append((center.between_ms(45, 90), "overflow"))
-            elif chance < 0.402:
-                ways.append((center.between_ms(5, 60), "system"))
+            chance = center.rng.random()
+            for cumulated, low_seconds, high_seconds, reason in CALL_WAYS:
+                if chance < cumulated:
+                    if reason != "overflow" or self.is_open(queue.overflow_to, channel.media):
+                        ways.append((center.between_ms(low_seconds, high_seconds), reason))
+                    break
             if self._staff.on_duty.get((queue.name, channel.media), 0) == 0:
                 ways.append((int(EMPTY_QUEUE_SECONDS * 1000), "empty"))
         wait_ms, reason = min(ways)

@@ -12,15 +12,16 @@ from dataclasses import dataclass
 
 @dataclass(slots=True, eq=False)
 class Interaction:
-    """One interaction of one customer; ``queue`` is its first queue, empty without one."""
+    """One interaction of one customer; ``first_queue`` is empty until it enters one."""
 
     interaction_id: str
     channel: str
     direction: str
-    queue: str
     intent: str
     customer: str
     started_ms: int
+    first_queue: str = ""
+    first_queued_ms: int | None = None
     ended_ms: int | None = None
     ended_by: str = ""
     resolved: bool | None = None
@@ -33,6 +34,12 @@ class Interaction:
     authentications: int = 0
     info_repeats: int = 0
     last_performer_id: str = ""
+    last_queue: str = ""
+
+    def queue_as_of(self, until_ms: int) -> str:
+        """Its first queue, empty as long as it has not entered one."""
+        entered = self.first_queued_ms is not None and self.first_queued_ms <= until_ms
+        return self.first_queue if entered else ""
 
 
 @dataclass(slots=True, eq=False)
@@ -81,7 +88,7 @@ class Stint:
 
 @dataclass(slots=True, eq=False)
 class BotSession:
-    """One bot session; ``outcome`` holds from ``ended_ms`` on."""
+    """One bot session; ``outcome`` and ``turns``, those of the user, hold from ``ended_ms`` on."""
 
     interaction: Interaction
     queue: str
@@ -105,9 +112,13 @@ class BotSession:
 
 @dataclass(slots=True, eq=False)
 class Survey:
-    """One question to one customer about an ended interaction, credited to its last handler."""
+    """One question to one customer about an ended interaction.
+
+    It is credited to the last handler, and to the queue through which that one got the contact.
+    """
 
     interaction: Interaction
+    queue: str
     survey_id: str
     question: str
     scale: int

@@ -210,7 +210,7 @@ def _of_bot_session(session: BotSession, until_ms: int) -> Iterator[_Share]:
 
 def _of_survey(survey: Survey, until_ms: int) -> Iterator[_Share]:
     """Scores count once answered, at either date; the response rate when the survey was sent."""
-    queue, channel = survey.interaction.queue, survey.interaction.channel
+    queue, channel = survey.queue, survey.interaction.channel
     answered = _happened(survey.answered_ms, until_ms)
     yield _Share("survey_response_rate", queue, channel, survey.sent_ms, int(answered), 1)
     if not answered:
@@ -229,7 +229,7 @@ def _of_survey(survey: Survey, until_ms: int) -> Iterator[_Share]:
 
 
 def _of_interaction(interaction: Interaction, until_ms: int) -> Iterator[_Share]:
-    queue, channel = interaction.queue, interaction.channel
+    queue, channel = interaction.queue_as_of(until_ms), interaction.channel
     yield _Share("interactions", queue, channel, interaction.started_ms, 1, 1)
     ended_ms = interaction.ended_ms
     if ended_ms is not None and ended_ms <= until_ms and interaction.handled:
@@ -252,7 +252,7 @@ def _of_contact(
 
     An abandoned contact is a repeat of the one before, but is itself not eligible for FCR.
     """
-    queue, channel = contact.queue, contact.channel
+    queue, channel = contact.queue_as_of(until_ms), contact.channel
     for suffix, intent in (("", contact.intent), ("_any", None)):
         came_again = any(
             intent in (None, other.intent) and _gap_ms(contact, other) <= REPEAT_WINDOW_MS

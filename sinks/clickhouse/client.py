@@ -10,6 +10,8 @@ from clickhouse_connect.driver.binding import quote_identifier
 
 from pipeline.settings import ClickHouseSettings
 
+__all__ = ["ClickHouseSettings", "connect"]
+
 CLIENT_NAME: Final = "cxstream"
 CONNECT_TIMEOUT_SECONDS: Final = 10.0
 ANSWER_TIMEOUT_SECONDS: Final = 60.0

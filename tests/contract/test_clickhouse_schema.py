@@ -9,6 +9,7 @@ from schemas import facts
 from schemas.interaction import EVENT_CLASSES
 from schemas.values import ExhibitValue, WindowRef
 from sinks.clickhouse import ddl, migrate
+from sinks.clickhouse.rows import COLUMNS
 
 pytestmark = pytest.mark.clickhouse
 
@@ -155,6 +156,14 @@ async def test_kpi_values_have_every_field_of_a_published_value(migrated):
         "window_start", "window_end", "numerator", "denominator", "value", "n", "low", "high",
         "target",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("table", sorted(COLUMNS))
+async def test_the_sink_gives_every_column_that_is_not_computed(migrated, table):
+    found = await described(migrated, table)
+    assert set(COLUMNS[table]) == {
+        name for name, (_, _, kind) in found.items() if kind in ("", "DEFAULT")
+    }
 
 
 async def test_every_column_and_table_says_what_it_is(migrated):

@@ -29,7 +29,7 @@ def contact(
     abandoned: bool = False,
 ) -> Interaction:
     return Interaction(
-        "i", "voice", "inbound", "sales", intent, customer, began_ms, ended_ms,
+        "i", "voice", "inbound", intent, customer, began_ms, "sales", began_ms, ended_ms,
         handled=handled, abandoned=abandoned,
     )  # fmt: skip
 
@@ -115,9 +115,9 @@ def test_an_abandoned_contact_is_a_repeat_but_not_eligible():
 def test_late_surveys_have_two_dates():
     truth = Truth(FOREVER)
     first, second = contact(june(10, 13), june(10, 14, 5)), contact(june(12, 8), june(12, 9))
-    truth.add_survey(Survey(first, "s1", "csat", 5, june(10, 15), june(12, 15), 2))
-    truth.add_survey(Survey(second, "s2", "csat", 5, june(12, 10), june(12, 15, 10), 5))
-    truth.add_survey(Survey(second, "s3", "csat", 5, june(12, 10)))
+    truth.add_survey(Survey(first, "sales", "s1", "csat", 5, june(10, 15), june(12, 15), 2))
+    truth.add_survey(Survey(second, "sales", "s2", "csat", 5, june(12, 10), june(12, 15, 10), 5))
+    truth.add_survey(Survey(second, "sales", "s3", "csat", 5, june(12, 10)))
     summary = truth.summary(FOREVER)
     assert summary.get("csat_top_box", bucket_ms=june(10, 14)) == (0, 1)
     assert summary.get("csat_top_box", bucket_ms=june(12, 9)) == (1, 1)
@@ -130,7 +130,7 @@ def test_late_surveys_have_two_dates():
 def test_net_promoters():
     truth = Truth(FOREVER)
     for score in (0, 6, 7, 8, 9, 10, 10):
-        truth.add_survey(Survey(contact(ended_ms=NOON), "s", "nps", 10, NOON, NOON, score))
+        truth.add_survey(Survey(contact(ended_ms=NOON), "sales", "s", "nps", 10, NOON, NOON, score))
     assert truth.summary(FOREVER).get("nps") == (1, 7)
 
 

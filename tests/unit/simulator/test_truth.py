@@ -181,6 +181,12 @@ def test_bots_by_recount(busy: Run, summary: Summary):
     assert_cells(summary, "containment_naive", contained, ended)
 
 
+def last_queue(contact: list[Event]) -> str:
+    """The queue through which the last handler got the contact."""
+    handled = [event for event in contact if event["kind"] in ("accepted", "bot_turn")]
+    return handled[-1].get("queue", "")
+
+
 def test_interactions_transfers_and_surveys_by_recount(busy: Run, summary: Summary):
     started: Counter[Cell] = Counter()
     handled: Counter[Cell] = Counter()
@@ -189,7 +195,8 @@ def test_interactions_transfers_and_surveys_by_recount(busy: Run, summary: Summa
     answered: Counter[Cell] = Counter()
     for contact in inbound(busy.events).values():
         first = contact[0]
-        where = (first.get("queue", ""), first["channel"])
+        entered = (event["queue"] for event in contact if event["kind"] == "queued")
+        where = (next(entered, ""), first["channel"])
         kinds = {event["kind"] for event in contact}
         started[*where, bucket(at_ms(first))] += 1
         ends = [at_ms(event) for event in contact if event["kind"] in ("completed", "abandoned")]
@@ -201,8 +208,9 @@ def test_interactions_transfers_and_surveys_by_recount(busy: Run, summary: Summa
             transferred[*where, bucket(ends[0])] += "transfer" in kinds
         for event in contact:
             if event["kind"] == "survey_answered" and event["question"] == "csat":
-                answered[*where, bucket(ends[0])] += 1
-                satisfied[*where, bucket(ends[0])] += event["score"] in (4, 5)
+                cell = (last_queue(contact), first["channel"], bucket(ends[0]))
+                answered[cell] += 1
+                satisfied[cell] += event["score"] in (4, 5)
     assert answered.total() > 100
     assert transferred.total() > 100
     assert_cells(summary, "interactions", started, started)

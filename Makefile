@@ -1,0 +1,77 @@
+# Every target sets up what it needs. `make help` lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3; do \
+	command -v $$p >/dev/null && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& { echo $$p; break; }; done)
+VENV := .venv
+BIN := $(VENV)/bin
+RUN_SETUP := $(VENV)/.run-$(shell cat requirements.lock pyproject.toml 2>/dev/null | cksum | cut -d' ' -f1)
+DEV_SETUP := $(VENV)/.dev-$(shell cat requirements-dev.lock pyproject.toml 2>/dev/null | cksum | cut -d' ' -f1)
+PYTEST := $(BIN)/python -m pytest
+RATE ?= 25
+BOOTSTRAP ?=
+
+.PHONY: help run run-kafka test check ci bench format lock services clean
+
+help: ## List every target.
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+run: $(RUN_SETUP) ## Live KPIs of a simulated center in this terminal. BOOTSTRAP=host:port uses a Kafka of your own, RATE=n sets events a second.
+	@$(BIN)/cxstream demo --rate $(RATE) $(if $(BOOTSTRAP),--bootstrap $(BOOTSTRAP))
+
+run-kafka: $(RUN_SETUP) ## The same on a real Apache Kafka (needs Java and Maven) that keeps its log in var/kafka.
+	@$(BIN)/cxstream demo --rate $(RATE) --kafka
+
+test: $(DEV_SETUP) services ## All tests, on real services; ends with what could not be run.
+	@$(PYTEST)
+
+check: $(DEV_SETUP) ## Formatting, lint, types, import law.
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+ci: check test ## What continuous integration runs.
+
+bench: $(DEV_SETUP) services ## The micro-batch layer beside stock Faust, on a real Kafka.
+	@$(BIN)/python -m tests.bench.layer
+
+format: $(DEV_SETUP) ## Format and repair what can be repaired.
+	@$(BIN)/ruff check --fix --quiet . || true
+	@$(BIN)/ruff format .
+
+lock: ## Write the lock files anew from pyproject.toml (needs uv).
+	@for group in run dev; do \
+		out=requirements$$([ $$group = dev ] && echo -dev || true).lock; \
+		uv pip compile pyproject.toml --group build $$([ $$group = dev ] && echo --group dev || true) \
+			--universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+			--no-emit-index-url --no-emit-find-links --quiet --output-file $$out; \
+	done
+
+services: ## Install the services that tests use, where this may be done (CI=true, or as root).
+	@tests/support/install-services.sh
+
+clean: ## Remove what was built; var/ with your data stays.
+	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build *.egg-info
+
+$(VENV)/bin/python:
+	@test -n "$(PYTHON)" || { echo "cxstream needs Python 3.11 or newer" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+
+# Each kind of set-up is marked by a file named after what it was made from.
+define set_up
+	@began=$$SECONDS; echo "setting up $(VENV) ..."; \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(1); \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .; \
+	rm -f $(VENV)/.$(2)-*; touch $@; echo "set up in $$((SECONDS - began)) s"
+endef
+
+$(RUN_SETUP): $(VENV)/bin/python
+	$(call set_up,requirements.lock,run)
+
+$(DEV_SETUP): $(VENV)/bin/python
+	$(call set_up,requirements-dev.lock,dev)

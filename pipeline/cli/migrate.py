@@ -1,0 +1,42 @@
+"""``cxstream migrate``: the tables of ClickHouse."""
+
+from __future__ import annotations
+
+import asyncio
+
+import typer
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from pipeline.cli.output import fail
+from pipeline.cli.settings import read_settings
+from pipeline.settings import ClickHouseSettings
+from sinks.clickhouse import migrate
+from sinks.clickhouse.client import connect
+
+app = typer.Typer(help="See and make the tables in ClickHouse.", no_args_is_help=True)
+
+
+@app.command()
+def plan() -> None:
+    """Show which migrations are missing; nothing is changed."""
+    _report(asyncio.run(_run(read_settings().clickhouse, make=False)), "missing")
+
+
+@app.command()
+def apply() -> None:
+    """Apply the missing migrations, in order. The database is made if it is not there."""
+    _report(asyncio.run(_run(read_settings().clickhouse, make=True)), "applied")
+
+
+def _report(migrations: list[migrate.Migration], what: str) -> None:
+    for migration in migrations:
+        typer.echo(migration.name)
+    typer.echo(f"{len(migrations)} {what}")
+
+
+async def _run(settings: ClickHouseSettings, *, make: bool) -> list[migrate.Migration]:
+    try:
+        async with await connect(settings, create_database=make) as client:
+            return await (migrate.apply if make else migrate.plan)(client)
+    except (ClickHouseError, migrate.MigrationError, OSError) as error:
+        fail(str(error))

@@ -1,0 +1,75 @@
+"""``cxstream worker``: stages on a Kafka, as deployed."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from typing import Annotated
+
+import structlog
+import typer
+
+from pipeline import metrics
+from pipeline.app import Worker
+from pipeline.cli.exhibits import read_exhibits
+from pipeline.cli.output import Exit, fail
+from pipeline.cli.settings import read_settings
+from pipeline.runtime import broker_of, serve_metrics, wiring_of
+from pipeline.settings import Settings
+from schemas.exhibit import Exhibit
+from schemas.platforms import UnknownPlatformError
+from sinks.clickhouse.writer import ClickHouseWriter
+from sinks.prometheus import ExhibitCollector
+
+log = structlog.get_logger(__name__)
+
+
+def command(
+    roles: Annotated[
+        str | None,
+        typer.Option(help="Stages to run, with commas: intake,lifecycle,journeys,exhibits,sink."),
+    ] = None,
+    bootstrap: Annotated[str | None, typer.Option(help="Kafka brokers, host:port.")] = None,
+) -> None:
+    """Run stages of the pipeline until SIGTERM. Settings come from CXSTREAM_* variables.
+
+    Workers of one group prefix share the partitions among them; topics and tables must be there
+    (`cxstream topics apply`, `cxstream migrate apply`).
+    """
+    settings = read_settings(roles=roles, bootstrap=bootstrap)
+    if settings.bootstrap is None:
+        fail("name a Kafka by --bootstrap or CXSTREAM_BOOTSTRAP", Exit.BAD_INPUT)
+    exhibits = read_exhibits(list(settings.exhibits))
+    try:
+        asyncio.run(_run(settings, settings.bootstrap, exhibits))
+    except (UnknownPlatformError, ValueError) as error:
+        fail(str(error), Exit.BAD_INPUT)
+    except (OSError, RuntimeError) as error:
+        fail(str(error))
+
+
+async def _run(settings: Settings, bootstrap: str, exhibits: list[Exhibit]) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with AsyncExitStack() as stack:
+        wiring = wiring_of(settings, broker_of(settings, bootstrap), exhibits)
+        if "exhibits" in settings.roles:
+            collector = ExhibitCollector(metrics.REGISTRY, 3 * settings.tick_seconds + 2)
+            wiring = replace(wiring, displays=(collector,))
+        if "sink" in settings.roles:
+            writer = ClickHouseWriter(settings.clickhouse)
+            stack.push_async_callback(writer.close)
+            wiring = replace(wiring, sink=writer)
+        address = serve_metrics(settings.metrics_host, settings.metrics_port)
+        worker = await stack.enter_async_context(Worker(wiring))
+        log.info("worker_started", roles=settings.roles, metrics=address, bootstrap=bootstrap)
+        failed = asyncio.create_task(worker.failed())
+        stopped = asyncio.create_task(stop.wait())
+        await asyncio.wait({failed, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        if failed.done():
+            raise RuntimeError(f"a stage failed: {failed.result()!r}")
+        failed.cancel()
+        log.info("worker_stopping")
