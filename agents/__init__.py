@@ -1,0 +1,1 @@
+"""Faust agents: one file each, named after what it produces."""

@@ -103,7 +103,9 @@ def exhibits(app: BatchApp, plan: Plan, displays: Iterable[Display]) -> Stage:
                         checkpoint.timestamp_ms = owned.clock_ms
                         owned.publish(aligned, checkpoint, changed.__setitem__)
 
-                def show(owned: _Owned = owned, changed: Mapping[bytes, ExhibitValue | None] = changed) -> None:
+                def show(
+                    owned: _Owned = owned, changed: Mapping[bytes, ExhibitValue | None] = changed
+                ) -> None:
                     for display in displays:
                         display.show(owned.partition, changed)
                         display.tick(owned.partition, owned.clock_ms)

@@ -7,6 +7,7 @@ out: ``cx.interactions`` keyed by interaction, ``cx.dead-letters``.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
+from functools import partial
 
 from pipeline.identity import CustomerKeys
 from pipeline.microbatch import Batch, BatchApp, Stage
@@ -30,6 +31,6 @@ def intake(
                 counts = Counts.none()
                 for record in batch.records:
                     taker.take(by_topic[record.topic], record, checkpoint, counts)
-                checkpoint.after_commit(lambda counts=counts: count_intake(counts))
+                checkpoint.after_commit(partial(count_intake, counts))
 
     return stage

@@ -10,6 +10,7 @@ back to ``cx.interactions`` go ticks, and events that had not passed intake.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
+from functools import partial
 
 from pipeline import metrics
 from pipeline.folds.event import reduce
@@ -104,8 +105,8 @@ def lifecycle(
                     take(record, taker, checkpoint, counts)
                 folds.flush(checkpoint)
                 write_tick(checkpoint)
-                checkpoint.after_commit(lambda counts=counts: count_intake(counts))
-                checkpoint.after_commit(lambda folds=folds: _count_duplicates(folds))
+                checkpoint.after_commit(partial(count_intake, counts))
+                checkpoint.after_commit(partial(_count_duplicates, folds))
 
     return stage
 

@@ -1,0 +1,1 @@
+"""The pipeline: pure cores, stages, and the parts that run them."""

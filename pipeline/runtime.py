@@ -75,7 +75,7 @@ def make_topics(settings: Settings, bootstrap: str) -> list[topics_admin.Change]
 
 def _admin_security(settings: Settings) -> dict[str, str]:
     """Security settings as librdkafka names them."""
-    told = {"security.protocol": settings.security_protocol}
+    told: dict[str, str] = {"security.protocol": settings.security_protocol}
     if settings.sasl_mechanism is not None and settings.sasl_password is not None:
         told["sasl.mechanism"] = settings.sasl_mechanism
         told["sasl.username"] = settings.sasl_username or ""

@@ -1,4 +1,4 @@
-"""Settings of a worker, from the environment (``CXSTREAM_*``) or a file; checked before it starts."""
+"""Settings of a worker, from the environment (``CXSTREAM_*``), checked before it starts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ClickHouseSettings(BaseSettings):
 
 
 class Settings(BaseSettings):
-    """Everything a worker can be told. Every field is an environment variable ``CXSTREAM_<NAME>``."""
+    """Everything a worker can be told: every field is a variable ``CXSTREAM_<NAME>``."""
 
     model_config = SettingsConfigDict(env_prefix="CXSTREAM_", extra="forbid")
 

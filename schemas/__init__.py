@@ -1,0 +1,1 @@
+"""The contract: events, facts, values, exhibits, topics, platforms."""

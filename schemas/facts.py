@@ -128,6 +128,7 @@ class Contact(NamedTuple):
     started_ms: Annotated[int, "first event"]
     ended_ms: Annotated[int | None, "ended at; null while open"]
     handled: Annotated[bool, "some performer handled it"]
+    abandoned: Annotated[bool, "ended in a queue by the customer"]
     resolved: Annotated[bool | None, "said to be resolved; null when not said"]
     transferred: Annotated[bool, "passed on between humans or queues"]
     handed_off: Annotated[bool, "a bot handed it to a human"]

@@ -88,10 +88,14 @@ class _Measured(_Envelope):
 
 
 class Started(_Envelope):
+    """The contact began."""
+
     kind: Literal["started"]
 
 
 class Queued(_Envelope):
+    """The contact entered a queue."""
+
     kind: Literal["queued"]
 
 
@@ -103,33 +107,47 @@ class LeftQueue(_Envelope):
 
 
 class Ringing(_Envelope):
+    """It was offered to a performer."""
+
     kind: Literal["ringing"]
 
 
 class Declined(_Envelope):
+    """An offer was not taken."""
+
     kind: Literal["declined"]
 
 
 class Accepted(_Measured):
+    """A performer took the contact."""
+
     kind: Literal["accepted"]
     via: AcceptedVia | None = None
 
 
 class Hold(_Envelope):
+    """The customer was put on hold."""
+
     kind: Literal["hold"]
 
 
 class Resume(_Envelope):
+    """The customer was taken back from hold."""
+
     kind: Literal["resume"]
 
 
 class Consult(_Envelope):
+    """A performer asked another one."""
+
     kind: Literal["consult"]
     to_performer_id: Name | None = None
     to_queue: Name | None = None
 
 
 class Transfer(_Envelope):
+    """A performer passed the contact on."""
+
     kind: Literal["transfer"]
     to_performer_id: Name | None = None
     to_queue: Name | None = None
@@ -143,30 +161,44 @@ class Left(_Envelope):
 
 
 class WrapupStarted(_Envelope):
+    """After-contact work began."""
+
     kind: Literal["wrapup_started"]
 
 
 class WrapupEnded(_Measured):
+    """After-contact work was complete."""
+
     kind: Literal["wrapup_ended"]
 
 
 class Abandoned(_Envelope):
+    """The customer hung up while waiting."""
+
     kind: Literal["abandoned"]
 
 
 class Authenticated(_Envelope):
+    """The customer was identified."""
+
     kind: Literal["authenticated"]
 
 
 class InfoRepeated(_Envelope):
+    """The customer had to say something again."""
+
     kind: Literal["info_repeated"]
 
 
 class BotStarted(_Envelope):
+    """A bot began to serve."""
+
     kind: Literal["bot_started"]
 
 
 class BotTurn(_Envelope):
+    """One turn with a bot."""
+
     kind: Literal["bot_turn"]
     user_turn: bool | None = None
     no_match: bool | None = None
@@ -175,28 +207,38 @@ class BotTurn(_Envelope):
 
 
 class Handoff(_Envelope):
+    """A bot asked for a human."""
+
     kind: Literal["handoff"]
     context_ok: bool | None = None
 
 
 class BotEnded(_Envelope):
+    """A bot session ended."""
+
     kind: Literal["bot_ended"]
     outcome: BotOutcome | None = None
 
 
 class Completed(_Measured):
+    """The contact ended, or the leg where others go on."""
+
     kind: Literal["completed"]
     ended_by: EndedBy = "unknown"
     resolved: bool | None = None
 
 
 class SurveySent(_Envelope):
+    """A survey went out."""
+
     kind: Literal["survey_sent"]
     survey_id: OptionalId | None = None
     question: Question | None = None
 
 
 class SurveyAnswered(_Envelope):
+    """One question of a survey was answered."""
+
     kind: Literal["survey_answered"]
     survey_id: OptionalId | None = None
     question: Question
@@ -211,40 +253,58 @@ class Record(_Measured):
 
 
 class PerformerState(_Envelope):
+    """A performer changed state, in one queue where ``queue`` is given."""
+
     kind: Literal["performer_state"]
     state: PerformerStateName
     reason: Name | None = None
 
 
 class Tick(_Envelope):
+    """The clock of a log went on; written by the pipeline alone."""
+
     kind: Literal["tick"]
 
 
 class Evaluation(_Envelope):
+    """A quality evaluation."""
+
     kind: Literal["evaluation"]
 
 
 class AiDecision(_Envelope):
+    """A decision of an AI performer."""
+
     kind: Literal["ai_decision"]
 
 
 class IdentityLinked(_Envelope):
+    """Two identities are one customer."""
+
     kind: Literal["identity_linked"]
 
 
 class CaseOpened(_Envelope):
+    """A case was opened."""
+
     kind: Literal["case_opened"]
 
 
 class CaseResolved(_Envelope):
+    """A case was resolved."""
+
     kind: Literal["case_resolved"]
 
 
 class CaseReopened(_Envelope):
+    """A case was opened again."""
+
     kind: Literal["case_reopened"]
 
 
 class Plan(_Envelope):
+    """A forecast, staffing or schedule."""
+
     kind: Literal["plan"]
 
 

@@ -1,0 +1,1 @@
+"""Sinks: where facts and values go."""

@@ -20,11 +20,11 @@ from schemas.values import ExhibitValue
 _CURRENT: Final = frozenset(("sliding", "today", "all"))
 _LABELS: Final = ("exhibit", "kpi", "as", "window", "state")
 _NUMBERS: Final = {
-    "cx_exhibit_value": ("Value of an exhibit's KPI, in base units.", lambda v: v.value),
-    "cx_exhibit_n": ("Observations behind the value.", lambda v: v.n),
-    "cx_exhibit_low": ("Lower end of the 95 % interval.", lambda v: v.low),
-    "cx_exhibit_high": ("Upper end of the 95 % interval.", lambda v: v.high),
-}  # fmt: skip
+    "value": "Value of an exhibit's KPI, in base units.",
+    "n": "Observations behind the value.",
+    "low": "Lower end of the 95 % interval.",
+    "high": "Upper end of the 95 % interval.",
+}
 
 
 class ExhibitCollector(Collector):
@@ -88,10 +88,10 @@ class ExhibitCollector(Collector):
             stale = len(self._ticked) - len(fresh)
         dimensions = sorted({name for v in values for name in v.dimensions})
         labels = (*_LABELS, *dimensions)
-        for name, (text, number_of) in _NUMBERS.items():
-            family = GaugeMetricFamily(name, text, labels=labels)
+        for name, text in _NUMBERS.items():
+            family = GaugeMetricFamily(f"cx_exhibit_{name}", text, labels=labels)
             for value in values:
-                number = number_of(value)
+                number = getattr(value, name)
                 if number is not None:
                     family.add_metric(_label_values(value, dimensions), float(number))
             yield family

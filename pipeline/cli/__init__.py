@@ -1,0 +1,1 @@
+"""The command ``cxstream``, one module a command."""

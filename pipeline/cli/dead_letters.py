@@ -30,7 +30,7 @@ def list_letters(
     reason: Annotated[str | None, typer.Option(help="Only of this reason.")] = None,
     limit: Annotated[int, typer.Option(help="At most this many, the newest.", min=1)] = 50,
 ) -> None:
-    """List refused records: position, reason, size, hash. Their bytes are personal data: see show."""
+    """List refused records: position, reason, size, hash. Their bytes are personal data."""
     letters = _read(bootstrap)
     counts = Counter(told["reason"] for told, _ in letters)
     table = Table("topic", "partition", "offset", "reason", "detail", "bytes", "sha256")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
@@ -39,7 +40,9 @@ app.add_typer(dead_letters.app, name="dead-letters")
 
 
 @app.callback()
-def _before(verbose: bool = typer.Option(False, "--verbose", "-v", help="Log what happens.")) -> None:
+def _before(
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens.")] = False,
+) -> None:
     configure_logs(verbose=verbose)
 
 

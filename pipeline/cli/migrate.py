@@ -36,7 +36,10 @@ def _report(migrations: list[migrate.Migration], what: str) -> None:
 
 async def _run(settings: ClickHouseSettings, *, make: bool) -> list[migrate.Migration]:
     try:
-        async with await connect(settings, create_database=make) as client:
+        client = await connect(settings, create_database=make)
+        try:
             return await (migrate.apply if make else migrate.plan)(client)
+        finally:
+            await client.close()
     except (ClickHouseError, migrate.MigrationError, OSError) as error:
         fail(str(error))

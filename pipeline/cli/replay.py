@@ -90,8 +90,10 @@ def _source(platform: str, options: list[str]) -> Source:
 
 
 def _as_of(text: str) -> AsOf:
-    if text == "final" or text == "last":
-        return text
+    if text == "final":
+        return "final"
+    if text == "last":
+        return "last"
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:

@@ -21,7 +21,8 @@ from pipeline.simulator import Disorder, DisorderConfig, Simulator, SimulatorCon
 def command(
     rate: Annotated[float, typer.Option(help="Events a second of event time.", min=0.1)] = 25.0,
     hours: Annotated[
-        float | None, typer.Option(help="Write this much event time as fast as possible, to stdout.")
+        float | None,
+        typer.Option(help="Write this much event time as fast as possible, to stdout."),
     ] = None,
     start: Annotated[
         str | None, typer.Option(help="First moment, RFC 3339; else so that it ends now.")

@@ -40,6 +40,9 @@ def command(
 
 
 async def _ask(settings: ClickHouseSettings, query: str) -> tuple[list[str], list[Any]]:
-    async with await connect(settings) as client:
+    client = await connect(settings)
+    try:
         found = await client.query(query, settings={"readonly": 1})
-        return list(found.column_names), list(found.result_rows)
+    finally:
+        await client.close()
+    return list(found.column_names), list(found.result_rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 
 from rich.table import Table
@@ -17,6 +18,8 @@ class Board:
     def __init__(self) -> None:
         self._values: dict[int, dict[bytes, ExhibitValue]] = {}
         self._clocks: dict[int, int] = {}
+        #: Set once some KPI has a value.
+        self.live = asyncio.Event()
 
     def show(self, partition: int, values: Mapping[bytes, ExhibitValue | None]) -> None:
         """Take over values of a partition by key; None where one is gone."""
@@ -26,6 +29,8 @@ class Board:
                 known.pop(key, None)
             elif value.window.kind in ("sliding", "today", "all"):
                 known[key] = value
+                if value.value is not None:
+                    self.live.set()
 
     def tick(self, partition: int, clock_ms: int) -> None:
         """The values of a partition are as of ``clock_ms``."""
@@ -35,11 +40,6 @@ class Board:
         """The partition is lost: show nothing of it."""
         self._values.pop(partition, None)
         self._clocks.pop(partition, None)
-
-    @property
-    def live(self) -> bool:
-        """Whether some KPI has a value."""
-        return any(v.value is not None for known in self._values.values() for v in known.values())
 
     def _totals(self) -> dict[tuple[str, str, str], ExhibitValue]:
         found = {}

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from typing import Any
 
 from clickhouse_connect.driver import AsyncClient
 from pydantic import SecretStr
@@ -152,28 +152,36 @@ def _tell(
     say(f"metrics     {address}")
     say(f"ClickHouse  {clickhouse.url} user {database.user}, native port {clickhouse.native_port}")
     say("query it    .venv/bin/cxstream sql 'SELECT * FROM kpis LIMIT 10'")
-    where = {"metrics": address, "clickhouse": {"host": database.host, "port": database.port,
-             "user": database.user, "database": database.database,
-             "password_file": str(clickhouse.folder / "password")}}  # fmt: skip
+    where = {
+        "metrics": address,
+        "clickhouse": {
+            "host": database.host,
+            "port": database.port,
+            "user": database.user,
+            "database": database.database,
+            "password_file": str(clickhouse.folder / "password"),
+        },
+    }
     (settings.data_dir / "run.json").write_text(json.dumps(where, indent=1) + "\n", "utf-8")
 
 
 async def _since(client: AsyncClient) -> str:
     floor = datetime.now(UTC) - LIVE_HORIZON
     found = await client.query(
-        "SELECT min(occurred_at), count() FROM interaction_events WHERE occurred_at >= {floor:DateTime64(3)}",
+        "SELECT min(occurred_at) FROM interaction_events "
+        "WHERE occurred_at >= {floor:DateTime64(3)} HAVING count() > 0",
         parameters={"floor": floor},
     )
-    first, count = found.first_row
-    moment = first if count else datetime.now(UTC)
-    return str(moment.isoformat(timespec="seconds"))
+    moments = [row[0] for row in found.result_rows] or [datetime.now(UTC)]
+    return str(moments[0].isoformat(timespec="seconds"))
 
 
 async def _stored(client: AsyncClient) -> AsyncIterator[tuple[str, str, int]]:
     """Events within the live horizon, as they were accepted."""
     floor = datetime.now(UTC) - LIVE_HORIZON
     stream = await client.query_row_block_stream(
-        "SELECT if(kind = 'performer_state', ifNull(performer_id, interaction_id), interaction_id), "
+        "SELECT if(kind = 'performer_state', ifNull(performer_id, interaction_id), "
+        "interaction_id), "
         "event, toUnixTimestamp64Milli(accepted_at) FROM interaction_events FINAL "
         "WHERE occurred_at >= {floor:DateTime64(3)} ORDER BY accepted_at, event_id",
         parameters={"floor": floor},
@@ -193,8 +201,7 @@ def _stop_on_signals() -> asyncio.Event:
 
 async def _show(board: Board, since: str, say: Callable[[str], None], began: float) -> None:
     """Keep the table moving, or print a line every few seconds."""
-    while not board.live:
-        await asyncio.sleep(0.1)
+    await board.live.wait()
     say(f"first KPI values {time.monotonic() - began:.1f} s after the start")
     if not sys.stdout.isatty():
         while True:
@@ -209,7 +216,7 @@ async def _show(board: Board, since: str, say: Callable[[str], None], began: flo
 async def _until(stop: asyncio.Event, worker: Worker, tasks: list[asyncio.Task[None]]) -> None:
     failed = asyncio.create_task(worker.failed())
     stopped = asyncio.create_task(stop.wait())
-    everything: set[asyncio.Task[object]] = {failed, stopped, *tasks}  # type: ignore[arg-type]
+    everything: list[asyncio.Task[Any]] = [failed, stopped, *tasks]
     done, rest = await asyncio.wait(everything, return_when=asyncio.FIRST_COMPLETED)
     for task in rest:
         task.cancel()

@@ -1,0 +1,1 @@
+"""Folds: pure functions from a set of events to rows."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import msgspec
@@ -85,6 +86,8 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
         return (self.occurred_ms, self.source_seq, RANK[self.kind], self.event_id)
 
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND: Final = timedelta(milliseconds=1)
 _FIELDS: Final = frozenset(Event.__struct_fields__) - {
     "occurred_ms", "content_hash", "source_seq", "leg_id",
 }  # fmt: skip
@@ -115,8 +118,6 @@ def reduce(event: InteractionEvent) -> Event:
     )
 
 
-def epoch_ms(moment: Any) -> int:
+def epoch_ms(moment: datetime) -> int:
     """UTC epoch milliseconds of an aware datetime, rounded down."""
-    seconds = moment.timestamp()
-    whole = int(seconds // 1)
-    return whole * 1000 + moment.microsecond // 1000
+    return int((moment - _EPOCH) // _MILLISECOND)

@@ -199,7 +199,7 @@ class _Telling:
         complete = story.ended_ms is not None and bool(handled) and None not in closed
         durations = [self._durations(s) for s in handled] if complete else []
         kinds = {"bot" if s.is_bot else "human" for s in handled}
-        last = handled[-1] if handled else None
+        last = _last_handler(handled)
         return Interaction(
             header=self._performed_by(last, story.stays[0].event.queue if story.stays else ""),
             started_ms=self.started_ms,
@@ -269,7 +269,7 @@ class _Telling:
     ) -> Iterable[Row]:
         handlers = [s for s in self.story.stints if s.handled]
         bots = [s for s in handlers if s.is_bot]
-        credited: list[tuple[str, Stint | None]] = [("last", handlers[-1] if handlers else None)]
+        credited: list[tuple[str, Stint | None]] = [("last", _last_handler(handlers))]
         credited += [("all", stint) for stint in _one_each(handlers)]
         credited += [("bot", stint) for stint in _one_each(bots)]
         asked_about_ms = self.story.ended_ms
@@ -304,6 +304,7 @@ class _Telling:
             started_ms=whole.started_ms,
             ended_ms=whole.ended_ms,
             handled=whole.handled,
+            abandoned=whole.abandoned,
             resolved=whole.resolved,
             transferred=whole.transfers > 0,
             transfers=whole.transfers,
@@ -338,6 +339,13 @@ def _closed_ms(stint: Stint) -> int | None:
             return None
         return stint.wrap_since_ms + stint.measured_wrap_ms
     return stint.left_ms + (stint.measured_wrap_ms or 0)
+
+
+def _last_handler(handled: Sequence[Stint]) -> Stint | None:
+    """Who served last: a colleague consulted in between is not it."""
+    if not handled:
+        return None
+    return max(handled, key=lambda s: (s.left_ms is None, s.left_ms or 0, s.event.order))
 
 
 def _one_each(stints: Sequence[Stint]) -> Iterable[Stint]:

@@ -78,6 +78,7 @@ def _contact_rows(contact: ContactRow, gaps: Sequence[_Gaps]) -> Iterable[Row]:
         started_ms=contact.started_ms,
         ended_ms=contact.ended_ms,
         handled=contact.handled,
+        abandoned=contact.abandoned,
         resolved=contact.resolved,
         transferred=contact.transferred,
         handed_off=any(session.handed_off for session in contact.bot_sessions),

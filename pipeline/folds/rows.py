@@ -36,6 +36,7 @@ class ContactRow(msgspec.Struct, frozen=True, array_like=True):
     started_ms: int
     ended_ms: int | None
     handled: bool
+    abandoned: bool
     resolved: bool | None
     transferred: bool
     transfers: int

@@ -453,7 +453,8 @@ class Story:
             found = [s for s in found if s.performer_id == event.performer_id]
         here = [s for s in found if s.leg_id == event.leg_id] or found
         left = [s for s in here if not s.open]
-        return (left or here or [None])[-1]
+        candidates = left or here
+        return candidates[-1] if candidates else None
 
     # --- ends -----------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from pipeline.kpi.calendar import bucket
 from pipeline.kpi.panes import QUARTER_MS, SECOND_MS, PaneKey
 from pipeline.kpi.plan import ExhibitPlan, Group, maturity_ms
-from schemas.exhibit import Sliding, Today, Tumbling, Window
+from schemas.exhibit import Sliding, Today, Tumbling, TumblingSize, Window
 from schemas.values import TOTAL
 
 Cell = tuple[str, ...]
@@ -53,8 +53,10 @@ class Merge:
         self.sliding = [w for w in exhibit.windows if isinstance(w, Sliding)]
         self.tumbling: list[Tumbling] = [w for w in exhibit.windows if isinstance(w, Tumbling)]
         self.today = Today() in exhibit.windows
-        sizes = {w.size for w in self.tumbling} | ({"day"} if self.today else set())
-        self._sizes = sorted(sizes)
+        sizes = {w.size for w in self.tumbling}
+        if self.today:
+            sizes.add("day")
+        self._sizes: list[TumblingSize] = sorted(sizes)
         self._groups = {group.key: group for group in plan.groups}
         # A bucket is published again when it ends, and when a cohort in it has matured.
         self._delays_ms = {0} | {maturity_ms(kpi) for kpi in plan.kpis}

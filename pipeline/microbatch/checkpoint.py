@@ -20,9 +20,10 @@ _ABSENT: Any = object()
 class Checkpoint:
     """Overlay of one batch over the state of its partition.
 
-    Reads see the batch's own writes; nothing outside sees them before they are acknowledged. Leaving
-    the ``async with`` block hands the checkpoint to the stage, which commits it in the background
-    while other partitions go on; leaving it by an exception ends the process with nothing committed.
+    Reads see the batch's own writes; nothing outside sees them before they are acknowledged.
+    Leaving the ``async with`` block hands the checkpoint to the stage, which commits it in the
+    background while other partitions go on; leaving it by an exception ends the process with
+    nothing committed.
 
     The steps, and why in this order:
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import aiokafka
 import structlog
@@ -21,6 +21,9 @@ from faust.types import TP
 from mode import Service
 
 from pipeline.microbatch.partitioner import partition_for
+
+if TYPE_CHECKING:
+    from pipeline.microbatch.stage import Stage
 
 log = structlog.get_logger(__name__)
 
@@ -90,7 +93,7 @@ class BatchConsumer(Consumer):  # type: ignore[misc]
 
     def _revoke_budget_seconds(self) -> float:
         # Long enough for a checkpoint, short enough that the group does not drop this member.
-        return min(self.app.broker.session_timeout_ms / 3000, 5.0)
+        return float(min(self.app.broker.session_timeout_ms / 3000, 5.0))
 
     # --- what the stages use ------------------------------------------------------------------
 
@@ -105,7 +108,7 @@ class BatchConsumer(Consumer):  # type: ignore[misc]
         """Commit under the current generation. Raises ``KafkaError`` when it is stale."""
         await self._client.commit({tp: offset})
 
-    def seek(self, tp: TopicPartition, offset: int) -> None:  # type: ignore[override]
+    def seek(self, tp: TopicPartition, offset: int) -> None:
         """Read ``tp`` from ``offset`` next; what was fetched before is thrown away."""
         if tp in self._client.assignment():
             self._client.seek(tp, offset)
@@ -133,7 +136,7 @@ class BatchConsumer(Consumer):  # type: ignore[misc]
 
     async def rebalance_finished(self, assigned: set[TopicPartition]) -> None:
         """Take the new assignment over."""
-        generation = self._client._coordinator.generation  # noqa: SLF001
+        generation = self._client._coordinator.generation
         self.app.consumer_generation_id = generation
         await self.app.rebalanced({TP(tp.topic, tp.partition) for tp in assigned})
         for stage in self.app.stages:
@@ -172,6 +175,14 @@ class BatchConsumer(Consumer):  # type: ignore[misc]
         )
         for tp, records in found.items():
             await owner[tp].deliver(tp, records)
+        for tp, stage in owner.items():
+            if tp not in found:
+                await self._pass_markers(tp, stage)
+
+    async def _pass_markers(self, tp: TopicPartition, stage: Stage) -> None:
+        """Commit past transaction markers at the end of a log, which would look like lag."""
+        if tp in self._client.assignment():
+            await stage.skip_to(tp, await self._client.position(tp))
 
     # --- what Faust's consumer does and a checkpoint does instead -----------------------------
 
@@ -250,8 +261,8 @@ class BatchConsumer(Consumer):  # type: ignore[misc]
         """Refuse: topics are made by an administrator's plan, never by a worker."""
         raise TypeError(f"a worker does not create topics ({topic})")
 
-    async def _getmany(self, active_partitions: Any, timeout: float) -> Any:  # noqa: ASYNC109
+    async def _getmany(self, *_args: Any) -> Any:
         raise TypeError("batches are fetched by _fetch_once")
 
-    def _to_message(self, tp: TP, record: Any) -> Any:
+    def _to_message(self, *_args: Any) -> Any:
         raise TypeError("records reach agents as batches")

@@ -1,7 +1,7 @@
 """Named points where a test can stop the process dead, to prove what survives.
 
-``CXSTREAM_FAIL_POINT=name:n`` kills this process with SIGKILL when point ``name`` is reached for the
-``n``-th time. Unset, a point costs one comparison.
+``CXSTREAM_FAIL_POINT=name:n`` kills this process with SIGKILL when point ``name`` is reached for
+the ``n``-th time. Unset, a point costs one comparison.
 """
 
 from __future__ import annotations

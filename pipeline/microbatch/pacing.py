@@ -1,7 +1,7 @@
 """Room in a broker whose log is short: writers wait until readers have caught up.
 
-librdkafka's mock cluster drops what exceeds a few megabytes a partition, read or not. In one process
-every reader's progress is known, so nothing has to be dropped: a writer waits.
+librdkafka's mock cluster drops what exceeds a few megabytes a partition, read or not. In one
+process every reader's progress is known, so nothing has to be dropped: a writer waits.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ LIMIT_RECORDS: Final = 40_000
 
 @dataclass
 class _Log:
-    """What was written to one partition and is not read by all yet: (end offset, records, bytes)."""
+    """What was written to one partition and not read by all yet: (end offset, records, bytes)."""
 
     written: deque[tuple[int, int, int]] = field(default_factory=deque)
     records: int = 0

@@ -60,7 +60,7 @@ class BatchProducer:
         if self.transactional_id is not None:
             # The producer id is otherwise fetched at the first transaction: fencing must come now,
             # before the committed offset and the state are read.
-            await self._client._txn_manager.wait_for_pid()  # noqa: SLF001
+            await self._client._txn_manager.wait_for_pid()
 
     async def partitions(self, topic: str) -> int:
         """Number of partitions of ``topic``. Raises ``KafkaError`` when it does not exist."""

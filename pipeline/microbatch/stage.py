@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _RETRY_SECONDS = (0.1, 0.5, 2.0, 5.0)
-_YIELD_EVERY = 20_000
+_MARKER_SECONDS = 0.5
 
 
 class Memory(Protocol):
@@ -252,6 +252,20 @@ class Stage:
         partition.status = Status.BUSY
         partition.last_batch_at = time.monotonic()
         await self.app.deliver(self, Batch(partition, records))
+
+    async def skip_to(self, tp: TopicPartition, position: int) -> None:
+        """Commit ``position`` for an idle partition: there is no record before it to be done."""
+        partition = self.partitions.get(tp)
+        if (
+            partition is None
+            or partition.status is not Status.IDLE
+            or position <= partition.next_offset
+            or time.monotonic() - partition.last_batch_at < _MARKER_SECONDS
+        ):
+            return
+        partition.last_batch_at = time.monotonic()
+        await self.commit_offset(partition, position)
+        partition.next_offset = position
 
     async def wake_idle(self) -> None:
         """Give an empty batch to partitions that have been idle for ``idle_seconds``."""

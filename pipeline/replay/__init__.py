@@ -1,0 +1,1 @@
+"""Running files through the real agents."""

@@ -90,9 +90,7 @@ async def replay(job: Job) -> Result:
                 until_ms=until_ms,
             )
         )
-        collector = Collector(
-            log.broker, keep_events=job.keep_events, keep_facts=job.keep_facts
-        )
+        collector = Collector(log.broker, keep_events=job.keep_events, keep_facts=job.keep_facts)
         await stack.enter_async_context(worker)
         await collector.app.start()
         stack.push_async_callback(collector.app.stop)
@@ -106,9 +104,7 @@ async def replay(job: Job) -> Result:
 class _Run:
     """One replay on started parts."""
 
-    def __init__(
-        self, job: Job, log: EmbeddedLog, worker: Worker, collector: Collector
-    ) -> None:
+    def __init__(self, job: Job, log: EmbeddedLog, worker: Worker, collector: Collector) -> None:
         self._job = job
         self._log = log
         self._worker = worker
@@ -143,7 +139,7 @@ class _Run:
             return _sorted(values)
         plan = Plan(self._job.exhibits, catalogue.load())
         if plan.allowance_ms:
-            await self._tick(Tick("", 0, clock_ms + plan.allowance_ms, True, True))
+            await self._tick(_closing_tick(clock_ms + plan.allowance_ms))
             kept = [value for value in values if _is_live(value)]
             values = kept + [value for value in self._published() if not _is_live(value)]
         return _sorted(values)
@@ -233,6 +229,10 @@ def _refused(record: Oversized, topic: str, number: int, written_ms: int) -> Out
     return Outgoing(DEAD_LETTERS, 0, key, record.head, written_ms, headers)
 
 
+def _closing_tick(tick_ms: int) -> Tick:
+    return Tick("", 0, tick_ms, publish_all=True, complete=True)
+
+
 def _is_live(value: ExhibitValue) -> bool:
     """Whether a value belongs to the moment of the last event rather than to a closed window."""
     return value.attribution == "gauge" or value.window.kind in ("sliding", "today")
@@ -264,9 +264,7 @@ def _counted() -> dict[str, dict[str, float]]:
     for name, counter in _COUNTERS.items():
         samples = [s for family in counter.collect() for s in family.samples]
         found[name] = {
-            next(iter(s.labels.values()), ""): s.value
-            for s in samples
-            if s.name.endswith("_total")
+            next(iter(s.labels.values()), ""): s.value for s in samples if s.name.endswith("_total")
         }
     return found
 

@@ -1,0 +1,1 @@
+"""Stages: what agents do with records, free of Kafka."""

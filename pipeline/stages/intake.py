@@ -1,8 +1,8 @@
 """The intake stage: native payloads into unified events, at the edge of what is personal.
 
-Whatever comes from outside passes here once: it is validated, its customer becomes a keyed hash, and
-it is keyed so that one interaction lies in one partition. What cannot pass is a dead letter with its
-original bytes.
+Whatever comes from outside passes here once: it is validated, its customer becomes a keyed hash,
+and it is keyed so that one interaction lies in one partition. What cannot pass is a dead letter
+with its original bytes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pipeline.stages.wire import (
     encode_restart,
 )
 from schemas.interaction import EVENT_ADAPTER, InteractionEvent, PerformerState
-from schemas.platforms.base import BadPayload, Options, Platform
+from schemas.platforms.base import BadPayload, Options, Parsed, Platform
 from schemas.platforms.interactions import check_time
 from schemas.topics import DEAD_LETTERS, INTERACTIONS
 
@@ -88,12 +88,7 @@ class Intake:
         name = source.platform.name
         counts.records[name] += 1
         try:
-            if record.value is None:
-                raise BadPayload("null_value", "expected a value, the record has none")
-            parsed = source.platform.parse(record.value, source.options)
-            oldest_ms = epoch_ms(source.platform.oldest)
-            for event in parsed.events:
-                check_time(event, record.timestamp, oldest_ms)
+            parsed = _parse(source, record)
         except BadPayload as bad:
             counts.dead_letters[bad.reason] += 1
             send_dead_letter(record, bad.reason, bad.detail, out)
@@ -130,6 +125,16 @@ class Intake:
             )
 
 
+def _parse(source: Source, record: RawRecord) -> Parsed:
+    if record.value is None:
+        raise BadPayload("null_value", "expected a value, the record has none")
+    parsed = source.platform.parse(record.value, source.options)
+    oldest_ms = epoch_ms(source.platform.oldest)
+    for event in parsed.events:
+        check_time(event, record.timestamp, oldest_ms)
+    return parsed
+
+
 def partition_key(event: InteractionEvent) -> bytes:
     """Record key of an event: its interaction; its performer where it tells a performer's state."""
     return fold_key(event).encode()
@@ -164,5 +169,3 @@ def send_dead_letter(record: RawRecord, reason: str, detail: str, out: Out) -> N
 def is_accepted(headers: Sequence[tuple[str, bytes]]) -> bool:
     """Whether an event has passed intake."""
     return any(name == ACCEPTED_HEADER for name, _ in headers)
-
-

@@ -208,6 +208,8 @@ def _admit(state: KeyState, events: Iterable[Event]) -> int:
 def _version(key: bytes, state: KeyState) -> int:
     """Version of the rows: rules, distinct events seen, timers fired; never a log position."""
     distinct = len(state.events) + len(state.seen)
-    return (_CODE_VERSIONS[key[:1]] << 48) | (min(distinct, 2**32 - 1) << 16) | min(
-        state.dues, 2**16 - 1
+    return (
+        (_CODE_VERSIONS[key[:1]] << 48)
+        | (min(distinct, 2**32 - 1) << 16)
+        | min(state.dues, 2**16 - 1)
     )

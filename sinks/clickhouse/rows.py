@@ -69,7 +69,8 @@ COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     ),
     **{f"facts_{kind}": names for kind, names in _FACT_COLUMNS.items()},
     "kpi_values": (
-        "key", "exhibit", "exhibit_version", "kpi", "kpi_version", "as", "parameters", "attribution",
+        "key", "exhibit", "exhibit_version", "kpi", "kpi_version", "as", "parameters",
+        "attribution",
         "window_kind", "window_size", "window_start", "window_end", "dimensions", "state",
         "revision", "as_of", "numerator", "denominator", "value", "unit", "n", "low", "high",
         "target", "status", "version", "deleted",

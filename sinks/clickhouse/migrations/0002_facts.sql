@@ -206,6 +206,7 @@ CREATE TABLE IF NOT EXISTS facts_contact
     `started_ms` Int64 CODEC(T64, ZSTD(1)) COMMENT 'first event',
     `ended_ms` Nullable(Int64) CODEC(T64, ZSTD(1)) COMMENT 'ended at; null while open',
     `handled` Bool COMMENT 'some performer handled it',
+    `abandoned` Bool COMMENT 'ended in a queue by the customer',
     `resolved` Nullable(Bool) COMMENT 'said to be resolved; null when not said',
     `transferred` Bool COMMENT 'passed on between humans or queues',
     `handed_off` Bool COMMENT 'a bot handed it to a human',

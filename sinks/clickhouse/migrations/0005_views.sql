@@ -192,6 +192,7 @@ SELECT
     `started_ms`,
     `ended_ms`,
     `handled`,
+    `abandoned`,
     `resolved`,
     `transferred`,
     `handed_off`,
