@@ -25,6 +25,7 @@ from pipeline.settings import ROLES, Role
 from pipeline.stages.intake import Source
 from schemas.exhibit import Exhibit
 from schemas.platforms import find_platform
+from schemas.platforms.base import OptionError
 from schemas.topics import changelog_topic
 from sinks.base import Sink
 from sinks.clickhouse.agent import clickhouse_sink
@@ -126,10 +127,21 @@ class Worker:
         return all(stage.partitions and not stage.restoring for stage in stages)
 
 
-def sources(platforms: Iterable[str]) -> dict[str, Source]:
-    """Platforms by name, with default options. Raises ``UnknownPlatformError``."""
+def sources(platforms: Iterable[str], options: Iterable[str] = ()) -> dict[str, Source]:
+    """Platforms by name with their options, given as ``PLATFORM.KEY=VALUE``.
+
+    Raises:
+        UnknownPlatformError: there is no such platform.
+        OptionError: an option is not one of its platform, or of a platform that is not taken in.
+    """
     found = {name: find_platform(name) for name in platforms}
-    return {name: Source(platform, platform.options()) for name, platform in found.items()}
+    given: dict[str, list[str]] = {name: [] for name in found}
+    for option in options:
+        name, _, pair = option.partition(".")
+        if name not in given:
+            raise OptionError(f"option {option[:64]!r}: {name[:64]!r} is not taken in")
+        given[name].append(pair)
+    return {name: Source(p, p.options(given[name])) for name, p in found.items()}
 
 
 def unified_source() -> Source:

@@ -43,7 +43,7 @@ def wiring_of(settings: Settings, broker: Broker, exhibits: Sequence[Exhibit]) -
         broker=broker,
         exhibits=exhibits,
         keys=CustomerKeys(load_or_make_key(settings.identity_key_file)),
-        sources=sources(settings.platforms),
+        sources=sources(settings.platforms, settings.platform_options),
         group_prefix=settings.group_prefix,
         roles=settings.roles,
         tick_seconds=settings.tick_seconds,

@@ -49,6 +49,9 @@ class Settings(BaseSettings):
 
     roles: tuple[Role, ...] = Field(ROLES, description="stages this worker runs")
     platforms: tuple[str, ...] = Field(("interactions",), description="platforms taken in")
+    platform_options: tuple[str, ...] = Field(
+        (), description="options of platforms, as asterisk_queue_log.time_zone=Europe/Berlin"
+    )
     exhibits: tuple[Path, ...] = Field((), description="exhibit files; the default one if empty")
     identity_key_file: Path = Field(
         Path("var/identity.key"), description="file with the secret of customer keys"
@@ -66,7 +69,7 @@ class Settings(BaseSettings):
     )
     clickhouse: ClickHouseSettings = Field(default_factory=ClickHouseSettings)
 
-    @field_validator("roles", "platforms", "exhibits", mode="before")
+    @field_validator("roles", "platforms", "platform_options", "exhibits", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value

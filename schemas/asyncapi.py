@@ -53,7 +53,7 @@ _MESSAGES: Final[dict[str, tuple[_Message, ...]]] = {
             headers=_constant_header("cx-control", "restart"),
         ),
     ),
-    FACTS: (_Message("fact", _JSON, "One version of a fact, or its deletion.", "fact.schema.json"),),
+    FACTS: (_Message("fact", _JSON, "A version of a fact, or its deletion.", "fact.schema.json"),),
     CONTACTS: (
         _Message("contact", _INTERNAL, "One interaction of a customer; internal to the pipeline."),
         _Message(
@@ -71,7 +71,7 @@ _MESSAGES: Final[dict[str, tuple[_Message, ...]]] = {
     KPIS: (
         _Message(
             "exhibitValue", _JSON,
-            "One exhibit value. A null value says that nothing is published under the key any more.",
+            "One exhibit value; null says that nothing is published under the key any more.",
             "exhibit-value.schema.json",
         ),
     ),

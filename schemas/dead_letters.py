@@ -6,6 +6,7 @@ detail, size and hash.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final, NamedTuple, get_args
 
 from schemas.platforms.base import MAX_DETAIL_CHARS, Reason
@@ -14,7 +15,7 @@ from schemas.platforms.base import MAX_DETAIL_CHARS, Reason
 class HeaderField(NamedTuple):
     """One header: its JSON Schema, which the UTF-8 text of the header fulfils, and its meaning."""
 
-    schema: dict[str, object]
+    schema: Mapping[str, object]
     comment: str
 
 

@@ -55,7 +55,7 @@ class _Envelope(BaseModel):
     channel: Channel
 
     ingested_at: AwareDatetime | None = None
-    source_seq: int | None = None
+    source_seq: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
     record_version: Annotated[int, Field(ge=0, lt=2**63)] = 0
     leg_id: OptionalId | None = None
     previous_leg_id: OptionalId | None = None

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from rich.table import Table
 
+from schemas.exhibit import Exhibit
 from schemas.values import TOTAL, ExhibitValue, rfc3339
 
 _SHOWN_WINDOWS = ("5m", "1h", "today")
+_LINE_VALUES = 10
 
 
 class Board:
-    """A display of the exhibits agent that keeps totals."""
+    """A display of the exhibits agent that keeps totals, in the order of the exhibits' files."""
 
-    def __init__(self) -> None:
+    def __init__(self, exhibits: Iterable[Exhibit]) -> None:
+        self._order = [(e.exhibit, entry.name) for e in exhibits for entry in e.kpis]
         self._values: dict[int, dict[bytes, ExhibitValue]] = {}
         self._clocks: dict[int, int] = {}
         #: Set once some KPI has a value.
@@ -66,7 +69,7 @@ class Board:
         table.add_column("n (1h)", justify="right")
         table.add_column("target")
         table.add_column("status")
-        for exhibit, name in dict.fromkeys((e, n) for e, n, _ in sorted(totals)):
+        for exhibit, name in self._order:
             row = [totals.get((exhibit, name, window)) for window in _SHOWN_WINDOWS]
             hour = row[1]
             table.add_row(
@@ -79,10 +82,11 @@ class Board:
         return table
 
     def line(self) -> str:
-        """The hour's totals in one line."""
-        hour = {n: v for (_, n, window), v in self._totals().items() if window == "1h"}
-        told = " ".join(f"{name}={shown(value)}" for name, value in sorted(hour.items()))
-        return f"as of {self._clock()} 1h: {told}"
+        """The first of the last hour's totals that have a value, in one line."""
+        totals = self._totals()
+        hour = [(name, totals.get((exhibit, name, "1h"))) for exhibit, name in self._order]
+        told = [f"{name} {shown(v)}" for name, v in hour if v is not None and v.value is not None]
+        return f"as of {self._clock()}, 1h: " + ", ".join(told[:_LINE_VALUES])
 
 
 def shown(value: ExhibitValue | None) -> str:

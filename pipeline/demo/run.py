@@ -79,7 +79,7 @@ async def demo(settings: Settings, options: Options) -> None:
         stack.push_async_callback(client.close)
         await migrate(client)
         broker, lasting = await asyncio.to_thread(_log, settings, options, stack)
-        board = Board()
+        board = Board(options.exhibits)
         ready = asyncio.Event()
         wiring = _wiring(settings, broker, options.exhibits, board, database, stack, ready)
         address = serve_metrics(settings.metrics_host, settings.metrics_port)

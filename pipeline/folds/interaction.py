@@ -92,8 +92,9 @@ class _Telling:
         )
         if not self.exists:
             return
-        first = acting[0]
-        self.started_ms = first.occurred_ms
+        self.started_ms = acting[0].occurred_ms
+        # What a bot says may not know the channel; the customer's own events do.
+        first = next((e for e in acting if not _is_greeting(e)), acting[0])
         self.header = Header(
             interaction_id=root_id,
             customer_key=_last(events, "customer_key"),
@@ -326,6 +327,11 @@ class _Telling:
                 if stint.is_bot
             ),
         )
+
+
+def _is_greeting(event: Event) -> bool:
+    """Whether only a bot speaks."""
+    return event.kind == "bot_started" or (event.kind == "bot_turn" and event.user_turn is False)
 
 
 def _closed_ms(stint: Stint) -> int | None:

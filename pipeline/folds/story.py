@@ -61,6 +61,7 @@ class Stint:
     unknown_end: bool = False
     transferred: bool = False
     transfer_kind: str = ""
+    passed_on_ms: int | None = None
     turns: int = 0
     bot_outcome: str = ""
     handoff_ms: int | None = None
@@ -203,9 +204,14 @@ class Story:
                 return (serving or match)[-1]
         return None
 
-    def _stay_of(self, event: Event) -> Stay | None:
-        """The open stay an event speaks of: by queue and leg, else by leg, else by queue."""
+    def _stay_of(self, event: Event, *, named: bool = False) -> Stay | None:
+        """The open stay an event speaks of: by queue and leg, else by leg, else by queue.
+
+        With ``named``, an event that names a queue speaks of no other.
+        """
         waiting = [s for s in self.stays if s.open]
+        if named and event.queue:
+            waiting = [s for s in waiting if s.event.queue == event.queue]
         for match in (
             [s for s in waiting if s.event.leg_id == event.leg_id and s.event.queue == event.queue],
             [s for s in waiting if s.event.leg_id == event.leg_id],
@@ -310,6 +316,9 @@ class Story:
                 if stay.event.queue == event.queue:
                     return
                 stay.leave(event.occurred_ms, "flow_out", "overflow")
+        for stint in self.stints:
+            if stint.open and stint.passed_on_ms is not None and stint.leg_id == event.leg_id:
+                stint.leave(stint.passed_on_ms)
         bot = self._open_bot()
         if bot is not None:
             bot.handoff_ms = event.occurred_ms
@@ -325,13 +334,18 @@ class Story:
 
     def _left_queue(self, event: Event) -> None:
         self._noted(event)
-        stay = self._stay_of(event)
+        stay = self._stay_of(event, named=True)
         if stay is not None:
             stay.leave(event.occurred_ms, "flow_out", event.reason or "system")
+            return
+        # The next queue of the same moment may have been told first.
+        for left in self.stays:
+            if (left.event.queue, left.left_ms) == (event.queue, event.occurred_ms):
+                left.reason = event.reason or left.reason
 
     def _abandoned(self, event: Event) -> None:
         self._noted(event)
-        stay = self._stay_of(event)
+        stay = self._stay_of(event, named=True)
         if stay is not None:
             stay.leave(event.occurred_ms, "abandoned")
             for stint in self.stints:
@@ -409,7 +423,9 @@ class Story:
         if stint is None:
             return
         stint.transferred = True
-        stint.transfer_kind = event.transfer_kind or "blind"
+        stint.transfer_kind = event.transfer_kind
+        # A transfer that does not say how was blind if the contact is seen in a queue next.
+        stint.passed_on_ms = event.occurred_ms
         if stint.transfer_kind == "blind":
             stint.leave(event.occurred_ms)
         self._customer_joins(event.occurred_ms, except_for=stint)

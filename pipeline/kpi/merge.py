@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from pipeline.kpi.calendar import bucket
 from pipeline.kpi.panes import QUARTER_MS, SECOND_MS, PaneKey
-from pipeline.kpi.plan import ExhibitPlan, Group, maturity_ms
+from pipeline.kpi.plan import ExhibitPlan, Group, settles_ms
 from schemas.exhibit import Sliding, Today, Tumbling, TumblingSize, Window
 from schemas.values import TOTAL
 
@@ -49,6 +49,7 @@ class Merge:
         exhibit = plan.exhibit
         self.plan = plan
         self.clock_ms = 0
+        self._edge_ms = 0
         self.zone = exhibit.time_zone
         self.sliding = [w for w in exhibit.windows if isinstance(w, Sliding)]
         self.tumbling: list[Tumbling] = [w for w in exhibit.windows if isinstance(w, Tumbling)]
@@ -58,8 +59,8 @@ class Merge:
             sizes.add("day")
         self._sizes: list[TumblingSize] = sorted(sizes)
         self._groups = {group.key: group for group in plan.groups}
-        # A bucket is published again when it ends, and when a cohort in it has matured.
-        self._delays_ms = {0} | {maturity_ms(kpi) for kpi in plan.kpis}
+        # A bucket is published again when it ends, and when what lies in it has settled.
+        self._delays_ms = {0} | {settles_ms(kpi) for kpi in plan.kpis}
         self._shares: dict[PaneKey, dict[str, tuple[int, ...]]] = defaultdict(dict)
         self._by_source: defaultdict[str, set[PaneKey]] = defaultdict(set)
         self._panes: dict[tuple[int, Cell], _Panes] = {}
@@ -143,7 +144,7 @@ class Merge:
         _add(vector, delta)
         at_ms = second * SECOND_MS
         for window in self.sliding:
-            if self.clock_ms - window.size_ms <= at_ms < self.clock_ms:
+            if self._edge_ms - window.size_ms <= at_ms < self._edge_ms:
                 self._add_running(panes, cell, window, delta)
 
     def _add_running(self, panes: _Panes, cell: Cell, window: Sliding, delta: Vector) -> None:
@@ -156,12 +157,19 @@ class Merge:
     # --- the clock ------------------------------------------------------------------------------
 
     def advance(self, clock_ms: int) -> None:
-        """Move the clock to ``clock_ms``, whole seconds; it never goes back."""
-        clock_ms = clock_ms // SECOND_MS * SECOND_MS
-        before_ms = self.clock_ms
-        if clock_ms <= before_ms:
+        """Move the clock to ``clock_ms``; it never goes back. Sliding windows move by seconds."""
+        if clock_ms <= self.clock_ms:
             return
+        if self.clock_ms and self.today and self._day(self.clock_ms) != self._day(clock_ms):
+            self.dirty.update((cell, Slot(Today(), None)) for cell in self.cells)
         self.clock_ms = clock_ms
+        self._settle(clock_ms)
+        self._advance_edge(clock_ms // SECOND_MS * SECOND_MS)
+
+    def _advance_edge(self, clock_ms: int) -> None:
+        before_ms, self._edge_ms = self._edge_ms, clock_ms
+        if clock_ms == before_ms:
+            return
         for window in self.sliding:
             if clock_ms - before_ms >= window.size_ms:
                 self._refill(window)
@@ -170,9 +178,6 @@ class Merge:
         if self.sliding:
             longest_ms = max(window.size_ms for window in self.sliding)
             self._forget_seconds(clock_ms - longest_ms)
-        if before_ms and self.today and self._day(before_ms) != self._day(clock_ms):
-            self.dirty.update((cell, Slot(Today(), None)) for cell in self.cells)
-        self._settle(clock_ms)
 
     def _slide(self, window: Sliding, before_ms: int, clock_ms: int) -> None:
         for shift_ms, sign in ((0, 1), (window.size_ms, -1)):
@@ -184,8 +189,8 @@ class Merge:
                     self._add_running(panes, cell, window, vector)
 
     def _refill(self, window: Sliding) -> None:
-        first = (self.clock_ms - window.size_ms) // SECOND_MS
-        last = self.clock_ms // SECOND_MS
+        first = (self._edge_ms - window.size_ms) // SECOND_MS
+        last = self._edge_ms // SECOND_MS
         for (_, cell), panes in self._panes.items():
             if panes.running.pop(window.size, None) is not None:
                 self.dirty.add((cell, Slot(window, None)))
@@ -221,7 +226,7 @@ class Merge:
         """Start and end of a window at the present clock, epoch ms."""
         match slot.window:
             case Sliding() as window:
-                return self.clock_ms - window.size_ms, self.clock_ms
+                return self._edge_ms - window.size_ms, self._edge_ms
             case Today():
                 return bucket(self.zone, "day", self.clock_ms)
             case Tumbling(size=size) if slot.start_ms is not None:

@@ -157,6 +157,15 @@ class Plan:
         return max((maturity_ms(kpi) for plan in self.exhibits for kpi in plan.kpis), default=0)
 
 
+ARRIVAL_SETTLES_MS: Final = 3_600_000
+"""Contacts that came in at the end of a bucket are still waited for and served after it."""
+
+
+def settles_ms(kpi: CompiledKpi) -> int:
+    """How long after the end of a bucket its value is final; a later change restates it."""
+    return maturity_ms(kpi) or (ARRIVAL_SETTLES_MS if kpi.attribution == "arrival" else 0)
+
+
 def maturity_ms(kpi: CompiledKpi) -> int:
     """How long after a contact the cohort of ``kpi`` is open; 0 where there is no cohort."""
     hours = kpi.parameters.get("window_hours", 0)

@@ -8,7 +8,7 @@ from datetime import datetime
 from msgspec.structs import replace
 
 from pipeline.kpi.merge import Cell, Merge, Slot
-from pipeline.kpi.plan import Group, Series, maturity_ms
+from pipeline.kpi.plan import Group, Series, settles_ms
 from pipeline.kpi.stats import value as value_of
 from pipeline.kpi.stats import wilson
 from schemas.values import ExhibitValue, State, Status, WindowRef, rfc3339
@@ -129,8 +129,8 @@ def _state(
         return series.cohort
     if complete:
         return "final"
-    closed = slot.window.kind == "tumbling" and end_ms is not None and end_ms <= merge.clock_ms
-    return "final" if closed else "provisional"
+    settled_ms = _settled_from_ms(series, slot, end_ms)
+    return "final" if settled_ms is not None and settled_ms <= merge.clock_ms else "provisional"
 
 
 def _status(series: Series, value: float | None, n: int | None) -> Status:
@@ -148,7 +148,7 @@ def _settled_from_ms(series: Series, slot: Slot, end_ms: int | None) -> int | No
     """The clock from which a bucket's value is final; None where it never is."""
     if slot.window.kind != "tumbling" or end_ms is None or series.cohort == "provisional":
         return None
-    return end_ms + (maturity_ms(series.kpi) if series.cohort == "final" else 0)
+    return end_ms + settles_ms(series.kpi)
 
 
 def _restated(row: ExhibitValue, before: ExhibitValue | None, settled_ms: int) -> ExhibitValue:

@@ -132,17 +132,19 @@ class _Run:
         last_ms = self._collector.last_event_ms
         as_of = self._job.as_of
         clock_ms = as_of if isinstance(as_of, int) else -(-last_ms // _SECOND_MS) * _SECOND_MS
-        final = as_of == "final"
-        await self._tick(Tick("", 0, clock_ms, publish_all=True, complete=final))
-        values = self._published()
-        if not final:
-            return _sorted(values)
-        plan = Plan(self._job.exhibits, catalogue.load())
-        if plan.allowance_ms:
-            await self._tick(_closing_tick(clock_ms + plan.allowance_ms))
-            kept = [value for value in values if _is_live(value)]
-            values = kept + [value for value in self._published() if not _is_live(value)]
-        return _sorted(values)
+        if as_of != "final":
+            await self._tick(Tick("", 0, clock_ms, publish_all=True))
+            return _sorted(self._published())
+        allowance_ms = Plan(self._job.exhibits, catalogue.load()).allowance_ms
+        live: list[ExhibitValue] = []
+        if allowance_ms:
+            await self._tick(
+                Tick("", 0, clock_ms, publish_all=True, complete=True, moving_only=True)
+            )
+            live = [value for value in self._published() if _is_live(value)]
+        await self._tick(Tick("", 0, clock_ms + allowance_ms, publish_all=True, complete=True))
+        kept = {value.key for value in live}
+        return _sorted([*live, *(value for value in self._published() if value.key not in kept)])
 
     # --- feeding --------------------------------------------------------------------------------
 
@@ -229,13 +231,10 @@ def _refused(record: Oversized, topic: str, number: int, written_ms: int) -> Out
     return Outgoing(DEAD_LETTERS, 0, key, record.head, written_ms, headers)
 
 
-def _closing_tick(tick_ms: int) -> Tick:
-    return Tick("", 0, tick_ms, publish_all=True, complete=True)
-
-
 def _is_live(value: ExhibitValue) -> bool:
     """Whether a value belongs to the moment of the last event rather than to a closed window."""
-    return value.attribution == "gauge" or value.window.kind in ("sliding", "today")
+    moving = value.window.kind in ("sliding", "today")
+    return moving or (value.attribution == "gauge" and value.window.kind == "all")
 
 
 def _sorted(values: Iterable[ExhibitValue]) -> list[ExhibitValue]:

@@ -58,6 +58,7 @@ class AlignedClock:
             lowest.tick_ms,
             publish_all=whole and all(tick.publish_all for tick in same),
             complete=whole and all(tick.complete for tick in same),
+            moving_only=whole and all(tick.moving_only for tick in same),
         )
 
 

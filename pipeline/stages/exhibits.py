@@ -96,6 +96,9 @@ class Exhibits:
         for merge in self.merges.values():
             everything = aligned.publish_all or aligned.complete
             wanted = set(merge.everything()) if everything else merge.dirty
+            if aligned.moving_only:
+                later = {place for place in wanted if place[1].window.kind == "tumbling"}
+                wanted -= later
             for cell, slot in sorted(wanted, key=repr):
                 for key, value in read(
                     merge, cell, slot, previous, complete=aligned.complete, everything=everything
@@ -105,4 +108,4 @@ class Exhibits:
                     else:
                         out.put(key, encode_value(value))
                     show(key, value)
-            merge.dirty = set()
+            merge.dirty = later if aligned.moving_only else set()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from msgspec.structs import replace
+
 from pipeline.kpi.ledger import Changes
 from pipeline.kpi.panes import Panes
 from pipeline.kpi.plan import Plan
@@ -79,7 +81,7 @@ class Publisher:
                 encode_share(Share(self.epoch, self.tick_ms, share)),
                 partition=self._partition_of[key.group],
             )
-        told = Tick(self.source, self.epoch, self.tick_ms, tick.publish_all, tick.complete)
+        told = replace(tick, source=self.source, epoch=self.epoch, tick_ms=self.tick_ms)
         value, headers = tick_record(told)
         for topic, count in {**self._clock_topics, PARTIALS: self._partial_partitions}.items():
             for number in range(count):

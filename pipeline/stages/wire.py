@@ -47,7 +47,8 @@ class Out(Protocol):
 class Tick(msgspec.Struct, frozen=True, array_like=True):
     """The clock of a log. ``epoch`` counts how often the source has begun anew.
 
-    ``publish_all`` asks for every value, changed or not; ``complete`` says that nothing more comes.
+    ``publish_all`` asks for every value, changed or not; ``complete`` says that nothing more comes;
+    ``moving_only`` leaves buckets to a later tick.
     """
 
     source: str
@@ -55,6 +56,7 @@ class Tick(msgspec.Struct, frozen=True, array_like=True):
     tick_ms: int
     publish_all: bool = False
     complete: bool = False
+    moving_only: bool = False
 
 
 class Restart(msgspec.Struct, frozen=True, array_like=True):

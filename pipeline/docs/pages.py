@@ -1,0 +1,63 @@
+"""Which documents are generated, and where in them the generated text stands.
+
+A region of a page begins with ``<!-- generated: NAME -->`` and ends with ``<!-- end: NAME -->``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from pipeline.docs import reference
+from pipeline.docs.kpis import kpi_page
+
+_REGION: Final = re.compile(
+    r"(?P<head><!-- generated: (?P<name>[a-z-]+) -->\n).*?(?P<foot><!-- end: (?P=name) -->)",
+    re.DOTALL,
+)
+REGIONS: Final[Mapping[str, Callable[[], str]]] = {
+    "commands": reference.commands,
+    "metrics": reference.metrics_table,
+    "platforms": reference.platforms,
+    "settings": reference.settings,
+    "topics": reference.topics,
+}
+PAGES: Final[Mapping[str, Callable[[], str]]] = {"docs/kpis.md": kpi_page}
+
+
+def filled(text: str) -> str:
+    """The page with every generated region as it should be.
+
+    Raises:
+        KeyError: for a region that nothing generates.
+    """
+    return _REGION.sub(lambda m: f"{m['head']}{REGIONS[m['name']]()}{m['foot']}", text)
+
+
+def wanted(root: Path) -> dict[str, str]:
+    """Text of every document with generated parts, by path from ``root``."""
+    found = {name: page() for name, page in PAGES.items()}
+    for path in sorted([root / "README.md", *(root / "docs").rglob("*.md")]):
+        name = path.relative_to(root).as_posix()
+        if name not in found:
+            text = path.read_text("utf-8")
+            if _REGION.search(text):
+                found[name] = filled(text)
+    return found
+
+
+def stale(root: Path) -> list[str]:
+    """Documents that differ from what is generated."""
+    return [
+        name
+        for name, text in wanted(root).items()
+        if not (root / name).is_file() or (root / name).read_text("utf-8") != text
+    ]
+
+
+def write(root: Path) -> None:
+    """Bring all documents up to date."""
+    for name, text in wanted(root).items():
+        (root / name).write_text(text, "utf-8")
