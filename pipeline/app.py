@@ -96,10 +96,10 @@ class Worker:
 
     async def __aenter__(self) -> Self:
         self._stack = AsyncExitStack()
-        for app in self.apps.values():
-            if app.stages:
-                await app.start()
-                self._stack.push_async_callback(app.stop)
+        apps = [app for app in self.apps.values() if app.stages]
+        for app in apps:
+            self._stack.push_async_callback(app.stop)
+        await asyncio.gather(*(app.start() for app in apps))
         return self
 
     async def __aexit__(

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 Role = Literal["intake", "lifecycle", "journeys", "exhibits", "sink"]
 ROLES: tuple[Role, ...] = ("intake", "lifecycle", "journeys", "exhibits", "sink")
@@ -28,7 +28,8 @@ class ClickHouseSettings(BaseSettings):
 class Settings(BaseSettings):
     """Everything a worker can be told: every field is a variable ``CXSTREAM_<NAME>``."""
 
-    model_config = SettingsConfigDict(env_prefix="CXSTREAM_", extra="forbid")
+    # Lists are written with commas, as on a command line, and not as JSON.
+    model_config = SettingsConfigDict(env_prefix="CXSTREAM_", extra="forbid", enable_decoding=False)
 
     bootstrap: str | None = Field(None, description="Kafka brokers as host:port[,host:port]")
     group_prefix: str = Field("cxstream", description="prefix of consumer groups and transactions")
@@ -47,12 +48,18 @@ class Settings(BaseSettings):
     sasl_password: SecretStr | None = None
     ssl_ca_file: Path | None = None
 
-    roles: tuple[Role, ...] = Field(ROLES, description="stages this worker runs")
-    platforms: tuple[str, ...] = Field(("interactions",), description="platforms taken in")
+    roles: Annotated[tuple[Role, ...], NoDecode] = Field(
+        ROLES, description="stages this worker runs"
+    )
+    platforms: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("interactions",), description="platforms taken in"
+    )
     platform_options: tuple[str, ...] = Field(
         (), description="options of platforms, as asterisk_queue_log.time_zone=Europe/Berlin"
     )
-    exhibits: tuple[Path, ...] = Field((), description="exhibit files; the default one if empty")
+    exhibits: Annotated[tuple[Path, ...], NoDecode] = Field(
+        (), description="exhibit files; the default one if empty"
+    )
     identity_key_file: Path = Field(
         Path("var/identity.key"), description="file with the secret of customer keys"
     )

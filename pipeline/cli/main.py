@@ -1,46 +1,72 @@
-"""The command ``cxstream``: one module a command, registered here."""
+"""The command ``cxstream``: one module a command, imported when it is called."""
 
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from importlib import import_module
+from typing import Annotated, Any, Final
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_command, get_group
 
-from pipeline.cli import (
-    dead_letters,
-    demo,
-    exhibit,
-    migrate,
-    replay,
-    simulate,
-    sql,
-    topics,
-    worker,
-)
 from pipeline.cli.output import fail
 from pipeline.logs import configure_logs
 
+COMMANDS: Final = {
+    "demo": "Run the whole pipeline with a simulated contact center until Ctrl-C.",
+    "worker": "Run stages of the pipeline on a Kafka, as deployed.",
+    "simulate": "Write the events of a simulated contact center.",
+    "replay": "Run files through the real pipeline and print what comes out.",
+    "sql": "Ask the ClickHouse of a running demo.",
+    "exhibit": "Check exhibit files.",
+    "topics": "See and make the topics of a cluster.",
+    "migrate": "See and make the tables in ClickHouse.",
+    "dead-letters": "See refused records.",
+}
+
+
+class _Lazy(TyperGroup):
+    """A group whose commands are modules of this package, not imported before they are called."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f"pipeline.cli.{cmd_name.replace('-', '_')}")
+        if hasattr(module, "app"):
+            return get_group(module.app)
+        single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+        single.command(cmd_name)(module.command)
+        return get_command(single)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        # The help that typer draws would import every command.
+        self.format_usage(ctx, formatter)
+        self.format_help_text(ctx, formatter)
+        options = [record for p in self.get_params(ctx) if (record := p.get_help_record(ctx))]
+        with formatter.section("Options"):
+            formatter.write_dl(options)
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
 app = typer.Typer(
     name="cxstream",
-    help="Real-time KPIs of contact centers: events of bots and live agents in, exact numbers out.",
+    cls=_Lazy,
+    help="Real-time KPIs of contact centers: events of bots and live agents in, exact numbers out. "
+    "`cxstream COMMAND --help` tells more.",
     no_args_is_help=True,
-    pretty_exceptions_enable=False,
     add_completion=False,
+    pretty_exceptions_enable=False,
 )
-app.command("demo")(demo.command)
-app.command("worker")(worker.command)
-app.command("simulate")(simulate.command)
-app.command("replay")(replay.command)
-app.command("sql")(sql.command)
-app.add_typer(exhibit.app, name="exhibit")
-app.add_typer(topics.app, name="topics")
-app.add_typer(migrate.app, name="migrate")
-app.add_typer(dead_letters.app, name="dead-letters")
 
 
 @app.callback()
 def _before(
+    *,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens.")] = False,
 ) -> None:
     configure_logs(verbose=verbose)

@@ -83,7 +83,7 @@ async def demo(settings: Settings, options: Options) -> None:
         ready = asyncio.Event()
         wiring = _wiring(settings, broker, options.exhibits, board, database, stack, ready)
         address = serve_metrics(settings.metrics_host, settings.metrics_port)
-        _tell(options.say, settings, address, clickhouse, database)
+        _tell(options.say, settings, address, broker, clickhouse, database)
         worker = await stack.enter_async_context(Worker(wiring))
         feeder = Feeder(broker)
         await feeder.start()
@@ -146,13 +146,16 @@ def _tell(
     say: Callable[[str], None],
     settings: Settings,
     address: str,
+    broker: Broker,
     clickhouse: EmbeddedClickHouse,
     database: ClickHouseSettings,
 ) -> None:
+    say(f"Kafka       {broker.bootstrap}")
     say(f"metrics     {address}")
     say(f"ClickHouse  {clickhouse.url} user {database.user}, native port {clickhouse.native_port}")
     say("query it    .venv/bin/cxstream sql 'SELECT * FROM kpis LIMIT 10'")
     where = {
+        "kafka": broker.bootstrap,
         "metrics": address,
         "clickhouse": {
             "host": database.host,

@@ -99,9 +99,9 @@ def commands() -> str:
 
 
 def _leaves(command: Any, path: str) -> Iterable[tuple[str, str]]:
-    if hasattr(command, "commands"):
-        for name, inner in command.commands.items():
-            yield from _leaves(inner, f"{path} {name}")
+    if hasattr(command, "list_commands"):
+        for name in command.list_commands(None):
+            yield from _leaves(command.get_command(None, name), f"{path} {name}")
         return
     arguments = [p for p in command.params if p.param_type_name == "argument"]
     usage = "".join(f" {(p.name or '').upper()}{'...' if p.nargs == -1 else ''}" for p in arguments)

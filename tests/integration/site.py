@@ -338,7 +338,7 @@ class Site:
         ended = 0
         try:
             while ended < PARTITIONS:
-                for message in consumer.consume(10_000, timeout=5):
+                for message in consumer.consume(2_000, timeout=0.3):
                     if message.error() is None:
                         found.append(_read(message))
                     else:
