@@ -14,6 +14,12 @@ REGISTRY: Final = CollectorRegistry(auto_describe=True)
 
 RECORDS = Counter("cx_records", "Records taken in.", ["platform"], registry=REGISTRY)
 EVENTS = Counter("cx_events", "Unified events sent on.", ["platform"], registry=REGISTRY)
+SKEWED = Counter(
+    "cx_events_skewed",
+    "Events more than 5 minutes ahead of the time of their record.",
+    ["platform"],
+    registry=REGISTRY,
+)
 IGNORED = Counter(
     "cx_ignored", "Native events that no KPI needs, by type.", ["type"], registry=REGISTRY
 )

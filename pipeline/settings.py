@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Role = Literal["intake", "lifecycle", "journeys", "exhibits", "sink"]
 ROLES: tuple[Role, ...] = ("intake", "lifecycle", "journeys", "exhibits", "sink")
@@ -48,18 +48,12 @@ class Settings(BaseSettings):
     sasl_password: SecretStr | None = None
     ssl_ca_file: Path | None = None
 
-    roles: Annotated[tuple[Role, ...], NoDecode] = Field(
-        ROLES, description="stages this worker runs"
-    )
-    platforms: Annotated[tuple[str, ...], NoDecode] = Field(
-        ("interactions",), description="platforms taken in"
-    )
+    roles: tuple[Role, ...] = Field(ROLES, description="stages this worker runs")
+    platforms: tuple[str, ...] = Field(("interactions",), description="platforms taken in")
     platform_options: tuple[str, ...] = Field(
         (), description="options of platforms, as asterisk_queue_log.time_zone=Europe/Berlin"
     )
-    exhibits: Annotated[tuple[Path, ...], NoDecode] = Field(
-        (), description="exhibit files; the default one if empty"
-    )
+    exhibits: tuple[Path, ...] = Field((), description="exhibit files; the default one if empty")
     identity_key_file: Path = Field(
         Path("var/identity.key"), description="file with the secret of customer keys"
     )

@@ -113,7 +113,9 @@ def _targets(
     values: Iterable[ExhibitValue], labels: tuple[str, ...], dimensions: list[str]
 ) -> GaugeMetricFamily:
     family = GaugeMetricFamily(
-        "cx_exhibit_target", "Target of the value; bound says which end.", labels=(*labels, "bound")
+        "cx_exhibit_target",
+        "Target of the value; bound tells the ends of a range apart.",
+        labels=(*labels, "bound"),
     )
     for value in values:
         for bound, number in _bounds(value.target):
@@ -125,7 +127,8 @@ def _bounds(target: str | None) -> Iterable[tuple[str, float]]:
     if target is None:
         return
     if target.startswith((">=", "<=")):
-        yield ("low" if target[0] == ">" else "high"), float(target[2:])
+        # An empty label is no label to Prometheus.
+        yield "", float(target[2:])
     else:
         low, _, high = target.partition("..")
         yield "low", float(low)

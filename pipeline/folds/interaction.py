@@ -11,7 +11,8 @@ from collections.abc import Iterable, Sequence
 from pipeline.folds.event import ANNOTATING, Event
 from pipeline.folds.rows import BotSession, ContactRow, Folded, Row
 from pipeline.folds.silence import Silence
-from pipeline.folds.story import Stay, Stint, Story
+from pipeline.folds.stints import Stay, Stint
+from pipeline.folds.story import Story
 from schemas.facts import HandlingSegment, Header, Interaction, QueueSegment, Survey
 
 CODE_VERSION = 1

@@ -12,6 +12,8 @@ def count_intake(counts: Counts) -> None:
         metrics.RECORDS.labels(name).inc(n)
     for name, n in counts.events.items():
         metrics.EVENTS.labels(name).inc(n)
+    for name, n in counts.skewed.items():
+        metrics.SKEWED.labels(name).inc(n)
     for name, n in counts.ignored.items():
         metrics.IGNORED.labels(name).inc(n)
     for reason, n in counts.dead_letters.items():

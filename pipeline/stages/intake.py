@@ -26,6 +26,9 @@ from schemas.platforms.base import BadPayload, Options, Parsed, Platform
 from schemas.platforms.interactions import check_time
 from schemas.topics import DEAD_LETTERS, INTERACTIONS
 
+SKEW_MS: Final = 5 * 60_000
+"""An event further ahead of its record's time than this comes from a wrong clock; it is counted."""
+
 ACCEPTED_HEADER: Final = "cx-accepted"
 ACCEPTED: Final[Sequence[tuple[str, bytes]]] = ((ACCEPTED_HEADER, b"1"),)
 """Stands on every event that passed intake; an event without it is taken in first."""
@@ -60,11 +63,12 @@ class Counts(NamedTuple):
     events: Counter[str]
     ignored: Counter[str]
     dead_letters: Counter[str]
+    skewed: Counter[str]
 
     @classmethod
     def none(cls) -> Counts:
         """Nothing counted yet."""
-        return cls(Counter(), Counter(), Counter(), Counter())
+        return cls(Counter(), Counter(), Counter(), Counter(), Counter())
 
 
 class Intake:
@@ -99,6 +103,8 @@ class Intake:
         for event in parsed.events:
             if self._until_ms is None or epoch_ms(event.occurred_at) <= self._until_ms:
                 counts.events[name] += 1
+                if epoch_ms(event.occurred_at) > record.timestamp + SKEW_MS:
+                    counts.skewed[name] += 1
                 self._send_event(event, record, out)
 
     def _send_event(self, event: InteractionEvent, record: RawRecord, out: Out) -> None:

@@ -281,9 +281,10 @@ class Site:
         """Wait until the broker has acknowledged everything."""
         assert self.producer.flush(60) == 0
 
-    def tick(self, at_ms: int, *, complete: bool = True) -> None:
+    def tick(self, at_ms: int, *, complete: bool = True, moving_only: bool = False) -> None:
         """Let the clock of every partition be ``at_ms`` and every value be published."""
-        value, headers = tick_record(Tick("", 0, at_ms, publish_all=True, complete=complete))
+        tick = Tick("", 0, at_ms, publish_all=True, complete=complete, moving_only=moving_only)
+        value, headers = tick_record(tick)
         for number in range(PARTITIONS):
             self.produce(value, topic=INTERACTIONS, partition=number, headers=headers)
         self.flush()

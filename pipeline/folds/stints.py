@@ -1,0 +1,142 @@
+"""Queue stays and stints: the two kinds of time a contact is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pipeline.folds.event import Event
+
+
+@dataclass(eq=False)
+class Stay:
+    """One stay in one queue."""
+
+    event: Event
+    after_bot: bool
+    left_ms: int | None = None
+    outcome: str = "waiting"
+    reason: str = ""
+    wait_ms: int | None = None
+    answered_by: Stint | None = None
+
+    @property
+    def open(self) -> bool:
+        """Whether the contact still waits here."""
+        return self.outcome == "waiting"
+
+    def leave(self, at_ms: int, outcome: str, reason: str = "", wait_ms: int | None = None) -> None:
+        """End the stay; a wait measured by the platform wins over the difference of times."""
+        self.left_ms = at_ms
+        self.outcome = outcome
+        self.reason = reason
+        self.wait_ms = at_ms - self.event.occurred_ms if wait_ms is None else wait_ms
+
+
+@dataclass(eq=False)
+class Stint:
+    """One stint of one performer."""
+
+    event: Event
+    kind: str
+    performer_id: str
+    via: str
+    stay: Stay | None = None
+    left_ms: int | None = None
+    closed_ms: int | None = None
+    holding_since_ms: int | None = None
+    hold_ms: int = 0
+    consult_since_ms: int | None = None
+    consult_ms: int = 0
+    wrap_since_ms: int | None = None
+    wrap_ms: int | None = None
+    wrap_open: bool = False
+    unknown_end: bool = False
+    transferred: bool = False
+    transfer_kind: str = ""
+    passed_on_ms: int | None = None
+    turns: int = 0
+    bot_outcome: str = ""
+    handoff_ms: int | None = None
+    context_ok: bool | None = None
+    handoff_accepted_ms: int | None = None
+    handoff_abandoned: bool = False
+    measured_talk_ms: int | None = None
+    measured_hold_ms: int | None = None
+    measured_wrap_ms: int | None = None
+
+    @property
+    def leg_id(self) -> str:
+        """Leg served."""
+        return self.event.leg_id
+
+    @property
+    def is_bot(self) -> bool:
+        """Whether a machine serves."""
+        return self.kind == "bot"
+
+    @property
+    def open(self) -> bool:
+        """Whether the performer still serves the customer."""
+        return self.left_ms is None and not self.unknown_end
+
+    @property
+    def handled(self) -> bool:
+        """A human handles by accepting, a bot by giving a turn, resolving or handing off."""
+        return not self.is_bot or self.turns > 0 or self.bot_outcome in ("resolved", "handoff")
+
+    @property
+    def handoff_pending(self) -> bool:
+        """Handed off, and neither accepted by a human nor abandoned yet."""
+        return (
+            self.handoff_ms is not None
+            and self.handoff_accepted_ms is None
+            and not self.handoff_abandoned
+        )
+
+    def measure(self, event: Event) -> None:
+        """Take over durations measured by the platform."""
+        if event.talk_ms is not None:
+            self.measured_talk_ms = event.talk_ms
+        if event.hold_ms is not None:
+            self.measured_hold_ms = event.hold_ms
+        if event.wrap_ms is not None:
+            self.measured_wrap_ms = event.wrap_ms
+
+    def hold(self, at_ms: int) -> None:
+        """Put the customer on hold; a second hold without a resume changes nothing."""
+        if self.holding_since_ms is None:
+            self.holding_since_ms = at_ms
+
+    def resume(self, at_ms: int) -> None:
+        """Take the customer back; a resume without a hold changes nothing."""
+        if self.holding_since_ms is not None:
+            self.hold_ms += at_ms - self.holding_since_ms
+            self.holding_since_ms = None
+
+    def end_consult(self, at_ms: int) -> None:
+        """The customer joins, or the consultation is over."""
+        if self.consult_since_ms is not None:
+            self.consult_ms += at_ms - self.consult_since_ms
+            self.consult_since_ms = None
+
+    def leave(self, at_ms: int) -> None:
+        """Stop serving; an open hold or consultation ends with it."""
+        if self.open:
+            self.resume(at_ms)
+            self.end_consult(at_ms)
+            self.left_ms = at_ms
+
+    def start_wrap(self, at_ms: int) -> None:
+        """Begin after-contact work, which ends the service where nothing else did."""
+        self.leave(at_ms)
+        if self.wrap_since_ms is None:
+            self.wrap_since_ms = at_ms
+            self.wrap_open = True
+
+    def end_wrap(self, at_ms: int) -> None:
+        """Complete after-contact work."""
+        self.leave(at_ms)
+        since = self.wrap_since_ms if self.wrap_since_ms is not None else self.left_ms
+        self.wrap_ms = at_ms - (at_ms if since is None else since)
+        self.wrap_open = False
+        self.closed_ms = at_ms
