@@ -26,6 +26,7 @@ from pipeline.embedded.clickhouse import EmbeddedClickHouse
 from pipeline.embedded.kafka import KafkaServer
 from pipeline.embedded.parts import EmbeddedLog
 from pipeline.microbatch import Broker
+from pipeline.microbatch.pacing import Pacer
 from pipeline.runtime import broker_of, make_topics, serve_metrics, wiring_of
 from pipeline.settings import ClickHouseSettings, Settings
 from pipeline.simulator import DisorderConfig, SimulatorConfig
@@ -38,6 +39,8 @@ from sinks.prometheus import ExhibitCollector
 LIVE_HORIZON = timedelta(days=35)
 _REFRESH_SECONDS = 1.0
 _LINE_SECONDS = 5.0
+# A stop ends within 10 s, the end of ClickHouse included.
+_DRAIN_SECONDS = 6.0
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,10 @@ async def demo(settings: Settings, options: Options) -> None:
             )  # fmt: skip
             tasks.append(asyncio.create_task(feeder.simulate(config, DisorderConfig())))
         await _until(stop, worker, tasks)
+        # What was written must reach ClickHouse before this log ends with the process.
+        ready.clear()
+        if broker.pacer is not None:
+            await _drain(broker.pacer, options.say)
 
 
 def _log(settings: Settings, options: Options, stack: AsyncExitStack) -> tuple[Broker, bool]:
@@ -214,6 +221,13 @@ async def _show(board: Board, since: str, say: Callable[[str], None], began: flo
         while True:
             live.update(board.table(since), refresh=True)
             await asyncio.sleep(_REFRESH_SECONDS)
+
+
+async def _drain(pacer: Pacer, say: Callable[[str], None]) -> None:
+    try:
+        await asyncio.wait_for(pacer.drained(), _DRAIN_SECONDS)
+    except TimeoutError:
+        say(f"ClickHouse did not take everything within {_DRAIN_SECONDS:.0f} s")
 
 
 async def _until(stop: asyncio.Event, worker: Worker, tasks: list[asyncio.Task[None]]) -> None:

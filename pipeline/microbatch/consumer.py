@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import aiokafka
 import structlog
@@ -21,9 +21,6 @@ from faust.types import TP
 from mode import Service
 
 from pipeline.microbatch.partitioner import partition_for
-
-if TYPE_CHECKING:
-    from pipeline.microbatch.stage import Stage
 
 log = structlog.get_logger(__name__)
 
@@ -161,7 +158,7 @@ class BatchConsumer(Consumer):  # type: ignore[misc]
         stages = self.app.stages
         for stage in stages:
             await stage.wake_idle()
-        owner = {tp: stage for stage in stages for tp in stage.ready()}
+        owner = {p.tp: (stage, p) for stage in stages for p in stage.ready()}
         if not owner:
             self._wake.clear()
             try:
@@ -173,16 +170,12 @@ class BatchConsumer(Consumer):  # type: ignore[misc]
         found = await self._client.getmany(
             *owner, timeout_ms=timeout_ms, max_records=_MAX_POLL_RECORDS
         )
-        for tp, records in found.items():
-            await owner[tp].deliver(tp, records)
-        for tp, stage in owner.items():
-            if tp not in found:
-                await self._pass_markers(tp, stage)
-
-    async def _pass_markers(self, tp: TopicPartition, stage: Stage) -> None:
-        """Commit past transaction markers at the end of a log, which would look like lag."""
-        if tp in self._client.assignment():
-            await stage.skip_to(tp, await self._client.position(tp))
+        for tp, (stage, partition) in owner.items():
+            if found.get(tp):
+                await stage.deliver(partition, found[tp])
+            elif tp in self._client.assignment():
+                # Transaction markers at the end of a log would look like lag for ever.
+                await stage.skip_to(partition, await self._client.position(tp))
 
     # --- what Faust's consumer does and a checkpoint does instead -----------------------------
 

@@ -226,9 +226,9 @@ class Stage:
 
     # --- batches ------------------------------------------------------------------------------
 
-    def ready(self) -> list[TopicPartition]:
+    def ready(self) -> list[Partition]:
         """Partitions that can take a batch now."""
-        return [tp for tp, p in self.partitions.items() if p.status is Status.IDLE]
+        return [p for p in self.partitions.values() if p.status is Status.IDLE]
 
     @property
     def restoring(self) -> bool:
@@ -240,10 +240,13 @@ class Stage:
         """Whether some partition is being prepared or processed."""
         return any(p.status is not Status.IDLE for p in self.partitions.values())
 
-    async def deliver(self, tp: TopicPartition, records: Sequence[Record]) -> None:
-        """Hand fetched records of ``tp`` to the agent; those already done are left out."""
-        partition = self.partitions.get(tp)
-        if partition is None or partition.status is not Status.IDLE:
+    async def deliver(self, partition: Partition, records: Sequence[Record]) -> None:
+        """Hand records fetched for ``partition`` to the agent; those already done are left out.
+
+        Nothing is delivered if the partition was lost or made anew since the fetch began: a new
+        one seeks to its own position.
+        """
+        if self.partitions.get(partition.tp) is not partition or partition.dropped:
             return
         if records and records[0].offset < partition.next_offset:
             records = [r for r in records if r.offset >= partition.next_offset]
@@ -253,29 +256,22 @@ class Stage:
         partition.last_batch_at = time.monotonic()
         await self.app.deliver(self, Batch(partition, records))
 
-    async def skip_to(self, tp: TopicPartition, position: int) -> None:
+    async def skip_to(self, partition: Partition, position: int) -> None:
         """Commit ``position`` for an idle partition: there is no record before it to be done."""
-        partition = self.partitions.get(tp)
-        if (
-            partition is None
-            or partition.status is not Status.IDLE
-            or position <= partition.next_offset
-            or time.monotonic() - partition.last_batch_at < _MARKER_SECONDS
-        ):
-            return
-        partition.last_batch_at = time.monotonic()
-        await self.commit_offset(partition, position)
-        partition.next_offset = position
+        idle = self.partitions.get(partition.tp) is partition and partition.status is Status.IDLE
+        rested = time.monotonic() - partition.last_batch_at >= _MARKER_SECONDS
+        if idle and rested and position > partition.next_offset:
+            await self.commit_offset(partition, position)
+            partition.next_offset = position
 
     async def wake_idle(self) -> None:
         """Give an empty batch to partitions that have been idle for ``idle_seconds``."""
         if self.idle_seconds is None:
             return
         now = time.monotonic()
-        for tp, partition in list(self.partitions.items()):
-            idle = partition.status is Status.IDLE
-            if idle and now - partition.last_batch_at >= self.idle_seconds:
-                await self.deliver(tp, ())
+        for partition in self.ready():
+            if now - partition.last_batch_at >= self.idle_seconds:
+                await self.deliver(partition, ())
 
     def submit(self, checkpoint: Checkpoint) -> None:
         """Commit ``checkpoint`` in the background; its partition stays busy until it is done."""

@@ -1,0 +1,238 @@
+"""The stages without Kafka: partitions, batches, transactions and crashes in memory.
+
+What a stage reads, writes and keeps here is what its agent gives it, record by record. A batch is
+committed as a whole or dropped as a whole; after a drop the partition is built anew from its
+committed state, as a worker does that takes a partition over.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from agents.exhibits import take
+from pipeline.folds.event import reduce
+from pipeline.folds.silence import Silence
+from pipeline.kpi.plan import Plan
+from pipeline.microbatch import partition_for
+from pipeline.stages.clock import tick_record
+from pipeline.stages.exhibits import Exhibits
+from pipeline.stages.intake import fold_key, partition_key
+from pipeline.stages.journeys import Journeys
+from pipeline.stages.lifecycle import Lifecycle
+from pipeline.stages.publisher import Publisher, exhibit_partition, sources
+from pipeline.stages.wire import TICK, Headers, Tick, control_kind, decode_contact, decode_tick
+from schemas.interaction import EVENT_ADAPTER, InteractionEvent
+from schemas.topics import CONTACTS, FACTS, INTERACTIONS, PARTIALS
+from schemas.values import ExhibitValue, decode_value
+
+Choose = Callable[[int], int]
+"""Chooses one of so many."""
+
+
+class Record(NamedTuple):
+    """A record as a stage sees it; ``event`` stands for the value of an event."""
+
+    key: bytes | None
+    value: bytes | None
+    headers: Headers = ()
+    event: InteractionEvent | None = None
+
+
+class Overlay:
+    """What one batch reads and writes."""
+
+    def __init__(self, world: World, state: dict[bytes, bytes]) -> None:
+        self._world = world
+        self._state = state
+        self.written: dict[bytes, bytes | None] = {}
+        self.sent: list[tuple[str, int, Record]] = []
+
+    def get(self, key: bytes) -> bytes | None:
+        return self.written[key] if key in self.written else self._state.get(key)
+
+    def put(self, key: bytes, value: bytes) -> None:
+        self.written[key] = value
+
+    def delete(self, key: bytes) -> None:
+        self.written[key] = None
+
+    def send(
+        self, topic: str, key: bytes | None, value: bytes | None, *,
+        partition: int | None = None, timestamp_ms: int | None = None, headers: Headers = (),
+    ) -> None:  # fmt: skip
+        if partition is None:
+            partition = partition_for(key or b"", self._world.partitions)
+        self.sent.append((topic, partition, Record(key, value, headers)))
+
+    def commit(self) -> None:
+        for key, value in self.written.items():
+            if value is None:
+                self._state.pop(key, None)
+            else:
+                self._state[key] = value
+        for topic, partition, record in self.sent:
+            self._world.logs[topic, partition].append(record)
+
+
+@dataclass
+class Owned:
+    """One partition of one stage."""
+
+    stage: str
+    topic: str
+    number: int
+    memory: Any = None
+    position: int = 0
+    state: dict[bytes, bytes] = field(default_factory=dict)
+
+
+class World:
+    """All stages over ``partitions`` partitions, fed by :meth:`say` and :meth:`tick`."""
+
+    def __init__(self, plan: Plan, partitions: int, silence: Silence | None = None) -> None:
+        self.plan = plan
+        self.partitions = partitions
+        self.logs: defaultdict[tuple[str, int], list[Record]] = defaultdict(list)
+        self.restored = 0
+        self._silence = silence or Silence()
+        self.owned = [
+            Owned(stage, topic, number)
+            for stage, topic in (
+                ("lifecycle", INTERACTIONS), ("journeys", CONTACTS), ("exhibits", PARTIALS),
+            )
+            for number in range(partitions)
+        ]  # fmt: skip
+        for owned in self.owned:
+            owned.memory = self._memory(owned)
+
+    # --- what comes in ----------------------------------------------------------------------
+
+    def say(self, event: InteractionEvent) -> None:
+        """Let an accepted event arrive."""
+        key = partition_key(event)
+        number = partition_for(key, self.partitions)
+        self.logs[INTERACTIONS, number].append(Record(key, b"", (), event))
+
+    def tick(self, tick_ms: int, *, publish_all: bool = False, complete: bool = False) -> None:
+        """Let the clock of every partition say ``tick_ms``."""
+        value, headers = tick_record(Tick("", 0, tick_ms, publish_all, complete))
+        for number in range(self.partitions):
+            self.logs[INTERACTIONS, number].append(Record(None, value, headers))
+
+    # --- what happens -----------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Let every stage read all there is, in one batch a partition."""
+        while waiting := self.waiting():
+            for owned in waiting:
+                self.batch(owned, self.lag(owned))
+
+    def run_anyhow(self, choose: Choose, crash_in: int) -> None:
+        """Let stages read batches of any size in any order; one batch in ``crash_in`` is lost."""
+        while waiting := self.waiting():
+            owned = waiting[choose(len(waiting))]
+            size = 1 + choose(min(self.lag(owned), 12))
+            self.batch(owned, size, crash=crash_in > 0 and choose(crash_in) == 0)
+
+    def waiting(self) -> list[Owned]:
+        return [owned for owned in self.owned if self.lag(owned)]
+
+    def lag(self, owned: Owned) -> int:
+        return len(self.logs[owned.topic, owned.number]) - owned.position
+
+    def batch(self, owned: Owned, size: int, *, crash: bool = False) -> None:
+        """Process ``size`` records and commit, or crash before the commit and begin anew."""
+        overlay = Overlay(self, owned.state)
+        log = self.logs[owned.topic, owned.number]
+        self._process(owned, log[owned.position : owned.position + size], overlay)
+        if crash:
+            owned.memory = self._memory(owned)
+            self.restored += 1
+            return
+        overlay.commit()
+        owned.position += size
+
+    def _process(self, owned: Owned, records: Sequence[Record], overlay: Overlay) -> None:
+        memory = owned.memory
+        for record in records:
+            ticks = control_kind(record.headers) == TICK
+            if owned.stage == "exhibits":
+                aligned = take(memory, record)  # type: ignore[arg-type]
+                if aligned is not None:
+                    memory.publish(aligned, overlay, lambda _key, _value: None)
+            elif ticks:
+                memory.tick(decode_tick(record.value or b""), overlay)
+            elif record.event is not None:
+                memory.take(fold_key(record.event), reduce(record.event))
+            else:
+                memory.take(record.key or b"", decode_contact(record.value or b""))
+        if owned.stage != "exhibits":
+            memory.flush(overlay)
+
+    def _memory(self, owned: Owned) -> Any:
+        count, number, state = self.partitions, owned.number, owned.state
+        if owned.stage == "exhibits":
+            plans = [
+                plan
+                for plan in self.plan.exhibits
+                if exhibit_partition(plan.exhibit.exhibit, count) == number
+            ]
+            expected = [*sources("lifecycle", count), *sources("journeys", count)]
+            memory = Exhibits(plans, state, expected)
+            for record in self.logs[owned.topic, number][: owned.position]:
+                take(memory, record)  # type: ignore[arg-type]
+            return memory
+        topics = {CONTACTS: count} if owned.stage == "lifecycle" else {}
+        publisher = Publisher(
+            f"{owned.stage}/{number}", self.plan, state, partial_partitions=count, clock_topics=topics
+        )
+        if owned.stage == "lifecycle":
+            return Lifecycle(self.plan, publisher, state, self._silence)
+        return Journeys(self.plan, publisher, state, sources("lifecycle", count))
+
+    # --- what came out ----------------------------------------------------------------------
+
+    def values(self) -> list[ExhibitValue]:
+        """Values as they stand, sorted by key."""
+        standing = {
+            key: decode_value(value)
+            for owned in self.owned
+            if owned.stage == "exhibits"
+            for key, value in owned.state.items()
+        }
+        return [standing[key] for key in sorted(standing)]
+
+    def facts(self) -> dict[bytes, Any]:
+        """The newest version of every fact that still exists, by id."""
+        return newest_facts(r for (topic, _), log in self.logs.items() if topic == FACTS for r in log)
+
+
+def newest_facts(records: Iterable[Record]) -> dict[bytes, Any]:
+    """As a table would keep them: the highest version of each id wins, deleted ones are gone."""
+    import json
+
+    found: dict[bytes, Any] = {}
+    for record in records:
+        row = json.loads(record.value or b"")
+        known = found.get(record.key or b"")
+        if known is None or row["version"] >= known["version"]:
+            found[record.key or b""] = row
+    return {
+        key: {name: value for name, value in row.items() if name != "version"}
+        for key, row in sorted(found.items())
+        if not row["deleted"]
+    }
+
+
+def events(rows: Iterable[dict[str, Any]]) -> list[InteractionEvent]:
+    """Validated events of plain rows."""
+    return [EVENT_ADAPTER.validate_json(_json(row)) for row in rows]
+
+
+def _json(row: dict[str, Any]) -> bytes:
+    import json
+
+    return json.dumps(row).encode()
