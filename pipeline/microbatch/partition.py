@@ -44,6 +44,7 @@ class Partition:
     producer: BatchProducer | None = None
     restored_keys: int = 0
     last_batch_at: float = 0.0
+    last_records_at: float = 0.0
     task: asyncio.Task[None] | None = None
 
     @property

@@ -254,12 +254,14 @@ class Stage:
                 return
         partition.status = Status.BUSY
         partition.last_batch_at = time.monotonic()
+        if records:
+            partition.last_records_at = partition.last_batch_at
         await self.app.deliver(self, Batch(partition, records))
 
     async def skip_to(self, partition: Partition, position: int) -> None:
         """Commit ``position`` for an idle partition: there is no record before it to be done."""
         idle = self.partitions.get(partition.tp) is partition and partition.status is Status.IDLE
-        rested = time.monotonic() - partition.last_batch_at >= _MARKER_SECONDS
+        rested = time.monotonic() - partition.last_records_at >= _MARKER_SECONDS
         if idle and rested and position > partition.next_offset:
             await self.commit_offset(partition, position)
             partition.next_offset = position
