@@ -33,8 +33,9 @@ ANNOTATING: Final = frozenset(
 class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     """One event, reduced. Field names are those of the unified event, stored under short ones.
 
-    ``occurred_ms`` is UTC epoch milliseconds. ``content_hash`` decides between two contents that
-    claim the same id and version.
+    ``occurred_ms`` is UTC epoch milliseconds. ``leg_id`` is empty for the root leg; ``leg_told``
+    says that the event named its leg. ``content_hash`` decides between two contents that claim the
+    same id and version.
     """
 
     occurred_ms: int = msgspec.field(name="t")
@@ -47,6 +48,7 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     source_seq: int = msgspec.field(name="n", default=0)
     direction: str = msgspec.field(name="d", default="inbound")
     leg_id: str = msgspec.field(name="l", default="")
+    leg_told: bool = msgspec.field(name="lt", default=False)
     previous_leg_id: str = msgspec.field(name="pl", default="")
     customer_key: str = msgspec.field(name="cu", default="")
     intent: str = msgspec.field(name="in", default="")
@@ -102,8 +104,10 @@ def reduce(event: InteractionEvent) -> Event:
             if value is not None:
                 told[name] = value
     told.setdefault("kind", event.kind)
-    if event.leg_id and event.leg_id != event.interaction_id:
-        told["leg_id"] = event.leg_id
+    if event.leg_id:
+        told["leg_told"] = True
+        if event.leg_id != event.interaction_id:
+            told["leg_id"] = event.leg_id
     if event.source_seq is not None:
         told["source_seq"] = event.source_seq
     occurred_ms = epoch_ms(event.occurred_at)

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 from pipeline.folds.event import ANNOTATING, Event
 from pipeline.folds.rows import BotSession, ContactRow, Folded, Row
 from pipeline.folds.silence import Silence
+from pipeline.folds.steps import tell
 from pipeline.folds.stints import Stay, Stint
-from pipeline.folds.story import Story
 from schemas.facts import HandlingSegment, Header, Interaction, QueueSegment, Survey
 
 CODE_VERSION = 1
@@ -85,8 +85,7 @@ class _Telling:
         self.root_id = root_id
         self.events = events
         acting = [e for e in events if e.kind not in ANNOTATING]
-        self.story = Story()
-        self.story.tell(events, restarts_ms)
+        self.story = tell(events, restarts_ms)
         # A bot that greets an empty chair is no interaction until the customer acts.
         self.exists = bool(acting) and not (
             self.story.greeting_only and self.story.ended_ms is None
