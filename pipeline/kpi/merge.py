@@ -236,7 +236,7 @@ class Merge:
     def vector(self, group: Group, cell: Cell, slot: Slot) -> Sequence[int]:
         """Accumulators of ``group`` in ``cell`` over the window; zeros where there is nothing."""
         panes = self._panes.get((group.key, cell))
-        zeros = [0] * (1 + 3 * len(group.series))
+        zeros = [0] * group.length
         if panes is None:
             return zeros
         if group.aggregate != "sum":
@@ -264,7 +264,10 @@ class Merge:
                     exists += share[3]
                     if share[2]:
                         values.append(share[1])
-        return (rows, best(values), 1, exists) if values else (rows, 0, 0, exists)
+        # An extreme does not tell which rows came late.
+        padding = (0,) * (group.length - 4)
+        extreme = (rows, best(values), 1, exists) if values else (rows, 0, 0, exists)
+        return (*extreme, *padding)
 
     def _inside(self, group: Group, key: PaneKey, slot: Slot) -> bool:
         start_ms, end_ms = self.bounds(slot)

@@ -61,7 +61,7 @@ class _Extreme:
         self.values: Counter[int] = Counter()
 
     def add(self, vector: Iterable[int], sign: int) -> None:
-        rows, value, known, exists = vector
+        rows, value, known, exists, *_ = vector
         self.rows += sign * rows
         self.exists += sign * exists
         if known:

@@ -1,8 +1,9 @@
 """From exhibits to what a fold adds up: groups of accumulators, and contributions of facts.
 
 A *group* is all KPIs of one exhibit that count rows of one fact kind at one time. Its accumulators
-are integers in one vector: first the rows that lie there, then numerator, denominator and
-"exists" of each of its series. Sums are linear, so a correction takes back exactly what was added.
+are integers in one vector: first the rows that lie there, then of each of its series numerator,
+denominator, "exists", and for each bucket size of the exhibit how many rows were told only after
+their bucket had settled. Sums are linear, so a correction takes back exactly what was added.
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
+from pipeline.kpi.calendar import bucket
 from pipeline.kpi.catalogue import Aggregate, Catalogue, CompiledKpi, check_exhibit
-from schemas.exhibit import Exhibit, KpiEntry, Sliding
+from pipeline.kpi.told import told_ms
+from schemas.exhibit import Exhibit, KpiEntry, Sliding, Tumbling, TumblingSize
 from schemas.facts import Fact, Header
 
 Cohort = Literal["all", "provisional", "final"]
@@ -25,8 +28,8 @@ Cohort = Literal["all", "provisional", "final"]
 NO_TIME: Final = -1
 """Time of a contribution to a gauge: it holds at the clock, in no window."""
 
-WIDTH: Final = 3
-"""Integers a series takes in the vector of its group: numerator, denominator, exists."""
+NUMERATOR, DENOMINATOR, EXISTS, LATE = 0, 1, 2, 3
+"""Places in the integers of a series; from ``LATE`` on there is one for each bucket size."""
 
 
 class Contribution(msgspec.Struct, frozen=True, array_like=True):
@@ -57,13 +60,25 @@ class Group:
     gauge: bool
     series: tuple[Series, ...]
 
-    def offset(self, index: int) -> int:
-        """Where the integers of series ``index`` begin in the vector."""
-        return 1 + index * WIDTH
+    @property
+    def width(self) -> int:
+        """Integers a series takes in the vector."""
+        return LATE + len(self.exhibit.sizes)
 
-    def vector(self, fact: Fact, as_of_ms: int) -> tuple[int, ...]:
-        """Accumulators of one fact of this group's kind and cell."""
+    @property
+    def length(self) -> int:
+        """Integers in the vector."""
+        return 1 + self.width * len(self.series)
+
+    def numbers(self, vector: Sequence[int], index: int) -> Sequence[int]:
+        """The integers of series ``index``."""
+        begin = 1 + index * self.width
+        return vector[begin : begin + self.width]
+
+    def vector(self, fact: Fact, time_ms: int, as_of_ms: int) -> tuple[int, ...]:
+        """Accumulators of one fact of this group's kind and cell that lies at ``time_ms``."""
         found = [1]
+        late_ms = told_ms(fact) - time_ms
         for series in self.series:
             kpi = series.kpi
             counts = bool(kpi.of(fact, as_of_ms))
@@ -78,7 +93,15 @@ class Group:
             else:
                 found += (0, 0)
             found.append(1 if kpi.exists(fact, as_of_ms) else 0)
+            settles = settles_ms(kpi)
+            for size in self.exhibit.sizes:
+                late = counts and late_ms > settles and not self.gauge
+                found.append(1 if late and self._late(size, time_ms, late_ms, settles) else 0)
         return tuple(found)
+
+    def _late(self, size: TumblingSize, time_ms: int, late_ms: int, settles: int) -> bool:
+        end_ms = bucket(self.exhibit.exhibit.time_zone, size, time_ms)[1]
+        return time_ms + late_ms > end_ms + settles
 
 
 @dataclass(eq=False)
@@ -89,6 +112,7 @@ class ExhibitPlan:
     kpis: tuple[CompiledKpi, ...]
     groups: tuple[Group, ...] = ()
     slides: bool = False
+    sizes: tuple[TumblingSize, ...] = ()
     _cells: dict[Header, tuple[str, ...] | None] = field(default_factory=dict)
 
     def cell(self, header: Header) -> tuple[str, ...] | None:
@@ -108,6 +132,8 @@ class ExhibitPlan:
     def __post_init__(self) -> None:
         self._matches = self.exhibit.matcher()
         self.slides = any(isinstance(window, Sliding) for window in self.exhibit.windows)
+        found = {w.size for w in self.exhibit.windows if isinstance(w, Tumbling)}
+        self.sizes = tuple(sorted(found))
 
 
 _REMEMBERED_CELLS = 100_000
@@ -138,9 +164,9 @@ class Plan:
             time_ms = group.series[0].kpi.time(fact, as_of_ms)
             if time_ms is None:
                 continue
-            vector = group.vector(fact, as_of_ms)
+            vector = group.vector(fact, time_ms, as_of_ms)
             if group.gauge:
-                if not any(vector[1::WIDTH]) and not any(vector[2::WIDTH]):
+                if not any(vector[1:]):
                     continue
                 time_ms = NO_TIME
             found.append(Contribution(group.key, cell, time_ms, vector))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 
 from msgspec.structs import replace
 
 from pipeline.kpi.merge import Cell, Merge, Slot
-from pipeline.kpi.plan import Group, Series, settles_ms
+from pipeline.kpi.plan import EXISTS, LATE, NUMERATOR, Group, Series, settles_ms
 from pipeline.kpi.stats import value as value_of
 from pipeline.kpi.stats import wilson
 from schemas.values import ExhibitValue, State, Status, WindowRef, rfc3339
@@ -43,8 +43,7 @@ def read(
     for group in merge.plan.groups:
         vector = merge.vector(group, cell, slot)
         for index, series in enumerate(group.series):
-            at = group.offset(index)
-            numbers = (vector[at], vector[at + 1], vector[at + 2])
+            numbers = group.numbers(vector, index)
             row = _row(merge, cell, slot, group, series, numbers, complete=complete)
             before = previous(row.key)
             if gone:
@@ -52,8 +51,8 @@ def read(
                     yield row.key, None
                 continue
             settled_ms = _settled_from_ms(series, slot, merge.bounds(slot)[1])
-            if settled_ms is not None:
-                row = _restated(row, before, settled_ms)
+            if settled_ms is not None and row.state == "final":
+                row = _restated(row, before, settled_ms, _told_late(merge, slot, numbers))
             if everything or before is None or not _same(row, before, settled_ms):
                 yield row.key, row
 
@@ -64,7 +63,7 @@ def _row(
     slot: Slot,
     group: Group,
     series: Series,
-    numbers: tuple[int, int, int],
+    numbers: Sequence[int],
     *,
     complete: bool,
 ) -> ExhibitValue:
@@ -79,9 +78,9 @@ def _row(
         value = None if numerator is None else value_of(kpi.unit, numerator, None, micro=kpi.micro)
     elif kpi.unit == "count":
         # A count of none among facts is 0; where a bucket holds no such fact, nothing was counted.
-        nothing = slot.window.kind == "tumbling" and not numbers[2]
-        numerator = denominator = numbers[0]
-        value = None if nothing else numbers[0]
+        nothing = slot.window.kind == "tumbling" and not numbers[EXISTS]
+        numerator = denominator = numbers[NUMERATOR]
+        value = None if nothing else numbers[NUMERATOR]
     else:
         value = value_of(kpi.unit, numbers[0], numbers[1], micro=kpi.micro)
     ratio = kpi.unit == "ratio" and not group.gauge
@@ -116,7 +115,7 @@ def _row(
     )
 
 
-def _gauge(merge: Merge, series: Series, numbers: tuple[int, int, int]) -> int | None:
+def _gauge(merge: Merge, series: Series, numbers: Sequence[int]) -> int | None:
     if series.kpi.reads == "value":
         return numbers[0]
     return merge.clock_ms - numbers[0] if numbers[1] else None
@@ -151,12 +150,28 @@ def _settled_from_ms(series: Series, slot: Slot, end_ms: int | None) -> int | No
     return end_ms + settles_ms(series.kpi)
 
 
-def _restated(row: ExhibitValue, before: ExhibitValue | None, settled_ms: int) -> ExhibitValue:
-    """A value that changed after it was final is a restatement, and so is every one after it."""
+def _told_late(merge: Merge, slot: Slot, numbers: Sequence[int]) -> int:
+    """Rows of a bucket that were told only after it had settled."""
+    size = slot.window.size
+    for place, known in enumerate(merge.plan.sizes):
+        if known == size:
+            return numbers[LATE + place]
+    return 0
+
+
+def _restated(
+    row: ExhibitValue, before: ExhibitValue | None, settled_ms: int, told_late: int
+) -> ExhibitValue:
+    """A value that changed after it was final is a restatement, and so is every one after it.
+
+    Where no final value was published before, as in a replay, event time tells what would have
+    changed it.
+    """
     if before is None or _clock_ms(before) < settled_ms:
-        return row
-    same = (before.numerator, before.denominator) == (row.numerator, row.denominator)
-    revision = before.revision + (not same)
+        revision = told_late
+    else:
+        same = (before.numerator, before.denominator) == (row.numerator, row.denominator)
+        revision = before.revision + (not same)
     return replace(row, state="restated", revision=revision) if revision else row
 
 
