@@ -7,6 +7,7 @@ out each time. A row no longer returned has ceased to exist and is published as 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 
 from pipeline.folds.event import ANNOTATING, Event
 from pipeline.folds.rows import BotSession, ContactRow, Folded, Row
@@ -115,7 +116,7 @@ class _Telling:
             yield Row(self._id("queue", stay.event), "queue_segment", self._queue_segment(stay))
         for stint in story.stints:
             yield Row(self._id("handling", stint.event), "handling_segment", self._handling(stint))
-        yield Row(self.root_id, "interaction", self._interaction())
+        yield Row(self.root_id, "interaction", self._whole)
         yield from self._surveys()
 
     def _id(self, part: str, event: Event) -> str:
@@ -193,7 +194,8 @@ class _Telling:
         wrap_ms = _first(stint.measured_wrap_ms, stint.wrap_ms or 0)
         return talk_ms, hold_ms, wrap_ms
 
-    def _interaction(self) -> Interaction:
+    @cached_property
+    def _whole(self) -> Interaction:
         story = self.story
         handled = [s for s in story.stints if s.handled]
         closed = [_closed_ms(s) for s in handled]
@@ -299,7 +301,7 @@ class _Telling:
 
     def contact(self) -> ContactRow:
         """The slim row for the history of the customer."""
-        whole = self._interaction()
+        whole = self._whole
         return ContactRow(
             header=whole.header,
             started_ms=whole.started_ms,

@@ -48,9 +48,12 @@ def settle(
     for row in rows:
         old = ledger.get(row.fact_id)
         digest = digest_of(row.fact)
-        contributions = plan.contributions(row.kind, row.fact, as_of_ms)
         if old is None or old.digest != digest:
             changes.rows.append(row)
+        elif not plan.is_timed(row.kind):
+            new[row.fact_id] = old
+            continue
+        contributions = plan.contributions(row.kind, row.fact, as_of_ms)
         before = old.contributions if old is not None else ()
         if before != contributions:
             panes.change(before, contributions)

@@ -113,19 +113,18 @@ class ExhibitPlan:
     groups: tuple[Group, ...] = ()
     slides: bool = False
     sizes: tuple[TumblingSize, ...] = ()
-    _cells: dict[Header, tuple[str, ...] | None] = field(default_factory=dict)
+    _cells: dict[tuple[str, ...], tuple[str, ...] | None] = field(default_factory=dict)
 
     def cell(self, header: Header) -> tuple[str, ...] | None:
         """Values of the exhibit's ``by`` dimensions, None outside its population."""
-        # Identity does not choose a cell, so it is left out of what is remembered.
-        place = header._replace(interaction_id="", customer_key="")
+        place = header[_IDENTITY_FIELDS:]
         try:
             return self._cells[place]
         except KeyError:
             if len(self._cells) > _REMEMBERED_CELLS:
                 self._cells.clear()
-            matches = self._matches(place)
-            found = tuple(getattr(place, name) for name in self.exhibit.by) if matches else None
+            matches = self._matches(header)
+            found = tuple(getattr(header, name) for name in self.exhibit.by) if matches else None
             self._cells[place] = found
             return found
 
@@ -137,6 +136,9 @@ class ExhibitPlan:
 
 
 _REMEMBERED_CELLS = 100_000
+# Who it was does not choose a cell, so the first fields of a header are left out of what is
+# remembered.
+_IDENTITY_FIELDS = Header._fields.index("channel")
 
 
 class Plan:
@@ -171,6 +173,10 @@ class Plan:
                 time_ms = NO_TIME
             found.append(Contribution(group.key, cell, time_ms, vector))
         return tuple(found)
+
+    def is_timed(self, kind: str) -> bool:
+        """Whether time alone can change what a fact of ``kind`` adds."""
+        return kind in self._timed
 
     def due_ms(self, kind: str, fact: Fact, as_of_ms: int) -> int | None:
         """When time alone will next change what ``fact`` adds; None if it never will."""

@@ -30,4 +30,4 @@ def told_ms(fact: Fact) -> int:
 
 
 def _latest(first_ms: int, *later_ms: int | None) -> int:
-    return max(first_ms, *(ms for ms in later_ms if ms is not None))
+    return max((first_ms, *(ms for ms in later_ms if ms is not None)))
