@@ -21,6 +21,7 @@ from pipeline.identity import CustomerKeys
 from pipeline.kpi import catalogue
 from pipeline.kpi.plan import Plan
 from pipeline.microbatch import BatchApp, Broker
+from pipeline.observers import StageMetrics
 from pipeline.settings import ROLES, Role
 from pipeline.stages.intake import Source
 from schemas.exhibit import Exhibit
@@ -68,7 +69,7 @@ class Worker:
 
     def _app(self, role: Role) -> BatchApp:
         wiring = self._wiring
-        app = BatchApp(f"{wiring.group_prefix}-{role}", wiring.broker)
+        app = BatchApp(f"{wiring.group_prefix}-{role}", wiring.broker, StageMetrics())
         plan = Plan(wiring.exhibits, catalogue.load())
         lasting = wiring.broker.transactional
         match role:

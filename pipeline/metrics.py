@@ -25,7 +25,13 @@ IGNORED = Counter(
 )
 DEAD_LETTERS = Counter("cx_dead_letters", "Records refused.", ["reason"], registry=REGISTRY)
 DUPLICATES = Counter("cx_duplicates", "Events that were known already.", registry=REGISTRY)
-BATCHES = Counter("cx_batches", "Batches committed.", ["stage"], registry=REGISTRY)
+BATCHES = Counter("cx_batches", "Checkpoints acknowledged.", ["stage"], registry=REGISTRY)
+LAST_COMMIT = Gauge(
+    "cx_last_commit_timestamp_seconds",
+    "When the last checkpoint of a stage was acknowledged.",
+    ["stage"],
+    registry=REGISTRY,
+)
 BATCH_RECORDS = Counter(
     "cx_batch_records", "Records in committed batches.", ["stage"], registry=REGISTRY
 )
@@ -35,16 +41,19 @@ CHECKPOINTS_FAILED = Counter(
     ["stage"],
     registry=REGISTRY,
 )
-RESTORED_KEYS = Gauge(
-    "cx_restored_keys", "Keys restored.", ["stage", "partition"], registry=REGISTRY
+OWNED_PARTITIONS = Gauge(
+    "cx_owned_partitions", "Partitions a stage owns and has restored.", ["stage"], registry=REGISTRY
 )
-CLOCK = Gauge(
-    "cx_exhibit_clock_timestamp_seconds",
-    "Clock that the values of an exhibit are as of.",
-    ["exhibit"],
+RESTORED_KEYS = Gauge(
+    "cx_restored_keys",
+    "Keys of state a partition had when it became ready.",
+    ["stage", "partition"],
     registry=REGISTRY,
 )
 SINK_ROWS = Counter("cx_sink_rows", "Rows written.", ["table"], registry=REGISTRY)
+SINK_REJECTED = Counter(
+    "cx_sink_rejected_rows", "Rows that the sink will never take.", ["table"], registry=REGISTRY
+)
 SINK_RETRIES = Counter(
     "cx_sink_retries", "Inserts tried again, by error code.", ["table", "code"], registry=REGISTRY
 )

@@ -20,6 +20,7 @@ from pipeline.runtime import broker_of, serve_metrics, wiring_of
 from pipeline.settings import Settings
 from schemas.exhibit import Exhibit
 from schemas.platforms import UnknownPlatformError
+from sinks.clickhouse.observer import SinkMetrics
 from sinks.clickhouse.writer import ClickHouseWriter
 from sinks.prometheus import ExhibitCollector
 
@@ -60,7 +61,7 @@ async def _run(settings: Settings, bootstrap: str, exhibits: list[Exhibit]) -> N
             collector = ExhibitCollector(metrics.REGISTRY, 3 * settings.tick_seconds + 2)
             wiring = replace(wiring, displays=(collector,))
         if "sink" in settings.roles:
-            writer = ClickHouseWriter(settings.clickhouse)
+            writer = ClickHouseWriter(settings.clickhouse, SinkMetrics())
             stack.push_async_callback(writer.close)
             wiring = replace(wiring, sink=writer)
         address = serve_metrics(settings.metrics_host, settings.metrics_port)

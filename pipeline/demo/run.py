@@ -33,6 +33,7 @@ from pipeline.simulator import DisorderConfig, SimulatorConfig
 from schemas.exhibit import Exhibit
 from sinks.clickhouse.client import connect
 from sinks.clickhouse.migrate import apply as migrate
+from sinks.clickhouse.observer import SinkMetrics
 from sinks.clickhouse.writer import ClickHouseWriter
 from sinks.prometheus import ExhibitCollector
 
@@ -136,7 +137,7 @@ def _wiring(
     stack: AsyncExitStack,
     ready: asyncio.Event,
 ) -> Wiring:
-    writer = ClickHouseWriter(database)
+    writer = ClickHouseWriter(database, SinkMetrics())
     stack.push_async_callback(writer.close)
     collector = ExhibitCollector(metrics.REGISTRY, 3 * settings.tick_seconds + 2)
     stack.callback(metrics.REGISTRY.unregister, collector)

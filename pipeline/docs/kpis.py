@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable
+from importlib import resources
 from typing import Final
+
+from ruamel.yaml import YAML
 
 from pipeline.docs.markdown import code, table
 from pipeline.kpi import catalogue
@@ -46,6 +49,7 @@ An empty denominator gives null, never 0 or 100.
 
 """
 
+_OWN: Final = "general knowledge or this project's own"
 _MEANINGS: Final = {
     "time": "instant",
     "of": "population",
@@ -66,7 +70,17 @@ def kpi_page() -> str:
         _section(definition, loaded.compile(kpi_id))
         for kpi_id, definition in loaded.definitions.items()
     )
-    return f"{_INTRO}{len(ids)} KPIs: {index}.\n\n" + "\n".join(sections)
+    return f"{_INTRO}{len(ids)} KPIs: {index}.\n\n" + "\n".join((*sections, _sources()))
+
+
+def sources() -> dict[str, str]:
+    """What ids of sources stand for."""
+    text = (resources.files("pipeline.docs") / "sources.yaml").read_text("utf-8")
+    return dict(YAML(typ="safe", pure=True).load(text))
+
+
+def _sources() -> str:
+    return "## Sources\n\n" + table(("id", "source"), sources().items())
 
 
 def query(kpi: CompiledKpi) -> str:
@@ -109,8 +123,8 @@ def _section(definition: Definition, kpi: CompiledKpi) -> str:
         parts.append(_parameters(definition.parameters))
     parts.append(_formula(definition))
     parts.append(f"SQL with default parameters:\n\n```sql\n{query(kpi)}\n```\n")
-    cited = ", ".join(definition.source) or "general knowledge or this project's own"
-    parts.append(f"Source: {cited}.\n")
+    cited = ", ".join(f"[{name}](#sources)" for name in definition.source)
+    parts.append(f"Source: {cited or _OWN}.\n")
     return "\n".join(parts)
 
 

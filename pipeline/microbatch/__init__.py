@@ -9,7 +9,17 @@ from pipeline.microbatch.app import BatchApp
 from pipeline.microbatch.batch import Batch, Record
 from pipeline.microbatch.broker import Broker
 from pipeline.microbatch.checkpoint import Checkpoint
+from pipeline.microbatch.observer import Observer
 from pipeline.microbatch.partitioner import partition_for
 from pipeline.microbatch.stage import Stage
 
-__all__ = ["Batch", "BatchApp", "Broker", "Checkpoint", "Record", "Stage", "partition_for"]
+__all__ = [
+    "Batch",
+    "BatchApp",
+    "Broker",
+    "Checkpoint",
+    "Observer",
+    "Record",
+    "Stage",
+    "partition_for",
+]

@@ -19,6 +19,7 @@ from yarl import URL
 from pipeline.microbatch.batch import Batch
 from pipeline.microbatch.broker import Broker
 from pipeline.microbatch.consumer import BatchConsumer
+from pipeline.microbatch.observer import Observer
 from pipeline.microbatch.stage import Stage
 
 
@@ -52,12 +53,14 @@ class BatchApp(faust.App):  # type: ignore[misc]
     Args:
         group: Consumer group, also the app's id.
         broker: Where Kafka is and what it can do.
+        observer: Told what happens.
     """
 
     BootStrategy = _BatchBoot
 
-    def __init__(self, group: str, broker: Broker) -> None:
+    def __init__(self, group: str, broker: Broker, observer: Observer | None = None) -> None:
         self.broker = broker
+        self.observer = observer or Observer()
         self.stages: list[Stage] = []
         self.failure: Exception | None = None
         self.ended = asyncio.Event()
@@ -105,9 +108,6 @@ class BatchApp(faust.App):  # type: ignore[misc]
         await self.agents.on_rebalance(revoked, newly_assigned)
         await self.topics.on_partitions_assigned(assigned)
         self.flow_control.resume()
-
-    def on_checkpoint_failed(self, stage: Stage, error: Exception) -> None:
-        """Hook for metrics: a checkpoint was thrown away and its partition is restored."""
 
     async def fail(self, error: Exception) -> None:
         """End this app: nothing more is processed, the process must be started anew."""

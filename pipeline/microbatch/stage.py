@@ -142,6 +142,7 @@ class Stage:
 
     async def _drop(self, partition: Partition, *, close_memory: bool) -> None:
         partition.status = Status.DROPPED
+        self.app.observer.lost(self.name, partition.tp.topic, partition.number)
         if partition.task is not None and partition.task is not asyncio.current_task():
             partition.task.cancel()
         producer, partition.producer = partition.producer, None
@@ -204,6 +205,7 @@ class Stage:
             return
         app.batch_consumer.seek(tp, committed)
         partition.status = Status.IDLE
+        app.observer.restored(self.name, tp.topic, tp.partition, len(partition.state))
         log.info(
             "partition_ready", stage=self.name, topic=tp.topic, partition=tp.partition,
             offset=committed, keys=len(partition.state),
@@ -304,6 +306,8 @@ class Stage:
                 partition.status = Status.IDLE
                 self.app.batch_consumer.wake()
                 pacer, tp = self.app.broker.pacer, partition.tp
+                records = len(checkpoint.records)
+                self.app.observer.committed(self.name, tp.topic, tp.partition, records)
                 if pacer is not None:
                     await pacer.read(tp.topic, tp.partition, self.name, partition.next_offset)
 
@@ -313,7 +317,7 @@ class Stage:
             "checkpoint_failed", stage=self.name, topic=partition.tp.topic,
             partition=partition.number, error=repr(error),
         )  # fmt: skip
-        self.app.on_checkpoint_failed(self, error)
+        self.app.observer.checkpoint_failed(self.name, error)
         tp, generation = partition.tp, partition.generation
         await self._drop(partition, close_memory=True)
         if isinstance(error, ProducerFenced):

@@ -127,7 +127,7 @@ class Runner:
                 break
         assert done.returncode == 0, f"{block.text}\n{told}\n{done.stderr.decode()}"
         if wanted is not None:
-            assert _tidy(told) == _tidy(wanted), block.text
+            assert _tidy(told).splitlines() == _tidy(wanted).splitlines(), told
 
 
 def _tidy(text: str) -> str:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import groupby
 from pathlib import Path
 
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
@@ -64,7 +65,9 @@ def differences(rows: Iterable[Json], values: Iterable[Value], *, restated: bool
         place = (value.kpi.name, value.window, frozenset(value.dimensions.items()), state)
         row = found.get(place)
         if row is None:
-            others = [f"{key[3]} {_fraction(r)}" for key, r in found.items() if key[:3] == place[:3]]
+            others = [
+                f"{key[3]} {_fraction(r)}" for key, r in found.items() if key[:3] == place[:3]
+            ]
             wrong.append(f"{value}: no {state} value, but {others or 'nothing'}")
             continue
         expected = (value.numerator, value.denominator, value.denominator, revision)
@@ -101,9 +104,9 @@ def _rounded(value: float | None, like: str) -> str:
 def _quotient(row: Json) -> float | None:
     """The value by the contract's rule of its unit."""
     numerator, denominator = row["numerator"], row["denominator"]
-    if row["unit"] == "count":
+    if row["unit"] == "count":  # none of what is counted, and none of what it is counted among
         return None if row["value"] is None else numerator
-    if not denominator:
+    if not denominator:  # nothing was counted, or it is a gauge
         return None
     scale = {"ratio": 1, "score": 1, "seconds": 1 / 1000, "points": 100}[row["unit"]]
     if row["kpi"] in ("journey_effort", "journey_ease"):
@@ -181,7 +184,7 @@ class Played:
             for row in rows
             if row["exhibit"] == example.name and _place(row)[:3] == wanted
         ]
-        return tuple(text for text, before in zip(told, [None, *told], strict=False) if text != before)
+        return tuple(text for text, _ in groupby(told))
 
 
 class Center:
@@ -345,7 +348,9 @@ def center(bootstrap: str, folder: Path, examples: Sequence[Example]) -> Iterato
     log = folder / "worker.log"
     with (
         log.open("wb") as output,
-        subprocess.Popen([CXSTREAM, "worker"], env=environment, stdout=output, stderr=output) as worker,
+        subprocess.Popen(
+            [CXSTREAM, "worker"], env=environment, stdout=output, stderr=output
+        ) as worker,
     ):
         running = Center(bootstrap, worker, log)
         try:

@@ -1,7 +1,7 @@
 """Worked examples as Markdown: what happened in one table, what must come out in the others.
 
-A file is one example. Adding an example is adding a file; nothing else has to be told. It has a line
-``Time 0 is 2026-03-02 09:00:00 UTC.`` and these sections, in the order in which things happen:
+A file is one example. Adding an example is adding a file; nothing else has to be told. It has a
+line ``Time 0 is 2026-03-02 09:00:00 UTC.`` and these sections, in the order in which things happen:
 
 ``## Events``
     Events, in the order of their arrival. ``time`` is seconds after time 0, or a UTC time;
@@ -26,7 +26,7 @@ revision, as ``restated 1``; it is 0 where none stands.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -128,21 +128,30 @@ class Example:
     def exhibit(self) -> Json:
         """The exhibit that asks for every value of the tables, and only for this example."""
         told = [value for check in self.checks for value in check.values]
-        asked = [*told, *self.published]
-        kpis = dict.fromkeys(value.kpi for value in asked)
-        sizes = dict.fromkeys(value.window[:2] for value in asked)
-        by = dict.fromkeys(name for value in asked for name in value.dimensions)
         return {
-            "exhibit": self.name,
-            "version": 1,
-            "time_zone": "UTC",
+            **exhibit_of(self.name, [*told, *self.published]),
             "where": {"client": [self.name]},
-            "by": list(by),
-            "windows": [kind if size is None else {kind: size} for kind, size in sizes],
-            "kpis": [
-                {"kpi": kpi.id, "as": kpi.name, "parameters": kpi.parameters} for kpi in kpis
-            ],
         }
+
+
+def exhibit_of(name: str, asked: Sequence[Value | Published]) -> Json:
+    """The exhibit that asks for values."""
+    kpis = dict.fromkeys(value.kpi for value in asked)
+    sizes = dict.fromkeys(value.window[:2] for value in asked)
+    by = dict.fromkeys(name for value in asked for name in value.dimensions)
+    return {
+        "exhibit": name,
+        "version": 1,
+        "time_zone": "UTC",
+        "by": list(by),
+        "windows": [kind if size is None else {kind: size} for kind, size in sizes],
+        "kpis": [{"kpi": kpi.id, "as": kpi.name, "parameters": kpi.parameters} for kpi in kpis],
+    }
+
+
+def values(table: str) -> list[Value]:
+    """The values of one table."""
+    return [_value(row) for row in _rows(table)]
 
 
 def read(path: Path) -> Example:
@@ -178,10 +187,13 @@ def read(path: Path) -> Example:
 def _sections(text: str) -> Iterator[tuple[str, list[dict[str, str]]]]:
     for section in re.split(r"^## ", text, flags=re.MULTILINE)[1:]:
         title, _, body = section.partition("\n")
-        lines = [line for line in body.splitlines() if line.startswith("|")]
-        table = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-        rows = [dict(zip(table[0], row, strict=True)) for row in table[2:]] if table else []
-        yield title.strip(), rows
+        yield title.strip(), _rows(body)
+
+
+def _rows(text: str) -> list[dict[str, str]]:
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    table = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    return [dict(zip(table[0], row, strict=True)) for row in table[2:]] if table else []
 
 
 def _moment(text: str) -> datetime:
@@ -251,5 +263,3 @@ def _value(row: dict[str, str]) -> Value:
 def _published(row: dict[str, str]) -> Published:
     kpi, window, dimensions = _place(row)
     return Published(kpi, window, dimensions, tuple(row["versions"].split(", ")))
-
-

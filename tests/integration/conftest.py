@@ -11,7 +11,8 @@ from tests.support.services import clickhouse_server, kafka_server
 
 @pytest.fixture(scope="session")
 def kafka() -> Iterator[KafkaServer]:
-    with kafka_server() as server:
+    # Tests that kill workers do not want to wait six seconds, the least a group usually allows.
+    with kafka_server(properties={"group.min.session.timeout.ms": "1000"}) as server:
         yield server
 
 

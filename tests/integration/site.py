@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import psutil
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from prometheus_client.parser import text_string_to_metric_families
@@ -88,6 +89,11 @@ class Process:
     @property
     def running(self) -> bool:
         return self._process.poll() is None
+
+    @property
+    def status(self) -> str:
+        """What the system says of it, such as ``stopped``."""
+        return str(psutil.Process(self._process.pid).status())
 
     @property
     def target(self) -> str:
@@ -173,6 +179,7 @@ class Site:
         clickhouse: EmbeddedClickHouse | None = None,
         database: str = "cxstream",
         exhibits: Iterable[Path] = (),
+        session_timeout_ms: int = SESSION_TIMEOUT_MS,
     ) -> None:
         self.bootstrap = bootstrap
         self.folder = folder
@@ -184,7 +191,7 @@ class Site:
             "CXSTREAM_GROUP_PREFIX": self.prefix,
             "CXSTREAM_PARTITIONS": str(PARTITIONS),
             "CXSTREAM_TICKS": "external",
-            "CXSTREAM_SESSION_TIMEOUT_MS": str(SESSION_TIMEOUT_MS),
+            "CXSTREAM_SESSION_TIMEOUT_MS": str(session_timeout_ms),
             "CXSTREAM_IDENTITY_KEY_FILE": str(folder / "identity.key"),
         }
         if files := ",".join(str(path) for path in exhibits):
@@ -233,10 +240,16 @@ class Site:
         assert done.returncode == expect, done.stdout + done.stderr
         return done.stdout
 
-    def worker(self, roles: Iterable[str] = (), **environment: str) -> Process:
-        """Start one worker, all roles unless named."""
+    def worker(
+        self, roles: Iterable[str] = (), *, spoiled: str = "", **environment: str
+    ) -> Process:
+        """Start one worker, all roles unless named; ``spoiled`` is code that runs in it first."""
+        command = [str(_COMMAND)]
+        if spoiled:
+            main = "from pipeline.cli.main import main\nmain()\n"
+            command = [sys.executable, "-c", f"{spoiled}\n{main}"]
         process = Process(
-            [str(_COMMAND), "worker", "--roles", ",".join(roles or self.roles)],
+            [*command, "worker", "--roles", ",".join(roles or self.roles)],
             {**self.environment, **environment},
             self.folder / f"worker-{len(self.workers)}.log",
         )
@@ -307,18 +320,17 @@ class Site:
             for (topic, number), offset in self.committed(role).items()
         )
 
-    def lags(self) -> dict[str, int]:
-        """Lag of every role, upstream first: what one is done with, the next one can see."""
-        return {role: self.lag(role) for role in self.roles}
-
-    def drain(self, seconds: float, *, alive: Iterable[Process] = ()) -> None:
-        """Wait until everything written has gone through every role."""
+    def drain(
+        self, seconds: float, *, alive: Iterable[Process] = (), roles: Iterable[str] = ()
+    ) -> None:
+        """Wait until everything written has gone through every role, or those named."""
         watched = list(alive)
+        readers = tuple(roles) or self.roles
 
         def done() -> bool:
             for process in watched:
                 assert process.running, process.tail()
-            return not any(self.lags().values())
+            return not any(self.lag(role) for role in readers)
 
         wait_for(done, f"the pipeline to drain, {self.prefix}", seconds, pause_seconds=0.5)
 
@@ -374,9 +386,13 @@ def site(
     clickhouse: EmbeddedClickHouse | None = None,
     database: str = "cxstream",
     exhibits: Iterable[Path] = (),
+    session_timeout_ms: int = SESSION_TIMEOUT_MS,
 ) -> Iterator[Site]:
     """A site whose workers are gone afterwards."""
-    found = Site(bootstrap, folder, clickhouse=clickhouse, database=database, exhibits=exhibits)
+    found = Site(
+        bootstrap, folder, clickhouse=clickhouse, database=database, exhibits=exhibits,
+        session_timeout_ms=session_timeout_ms,
+    )  # fmt: skip
     try:
         yield found
     finally:

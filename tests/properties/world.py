@@ -7,6 +7,7 @@ committed state, as a worker does that takes a partition over.
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -24,9 +25,11 @@ from pipeline.stages.journeys import Journeys
 from pipeline.stages.lifecycle import Lifecycle
 from pipeline.stages.publisher import Publisher, exhibit_partition, sources
 from pipeline.stages.wire import TICK, Headers, Tick, control_kind, decode_contact, decode_tick
-from schemas.interaction import EVENT_ADAPTER, InteractionEvent
+from schemas.interaction import InteractionEvent
 from schemas.topics import CONTACTS, FACTS, INTERACTIONS, PARTIALS
 from schemas.values import ExhibitValue, decode_value
+
+Row = dict[str, Any]
 
 Choose = Callable[[int], int]
 """Chooses one of so many."""
@@ -60,9 +63,15 @@ class Overlay:
         self.written[key] = None
 
     def send(
-        self, topic: str, key: bytes | None, value: bytes | None, *,
-        partition: int | None = None, timestamp_ms: int | None = None, headers: Headers = (),
-    ) -> None:  # fmt: skip
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        *,
+        partition: int | None = None,
+        timestamp_ms: int | None = None,  # noqa: ARG002 - these logs have no times
+        headers: Headers = (),
+    ) -> None:
         if partition is None:
             partition = partition_for(key or b"", self._world.partitions)
         self.sent.append((topic, partition, Record(key, value, headers)))
@@ -187,7 +196,11 @@ class World:
             return memory
         topics = {CONTACTS: count} if owned.stage == "lifecycle" else {}
         publisher = Publisher(
-            f"{owned.stage}/{number}", self.plan, state, partial_partitions=count, clock_topics=topics
+            f"{owned.stage}/{number}",
+            self.plan,
+            state,
+            partial_partitions=count,
+            clock_topics=topics,
         )
         if owned.stage == "lifecycle":
             return Lifecycle(self.plan, publisher, state, self._silence)
@@ -205,34 +218,21 @@ class World:
         }
         return [standing[key] for key in sorted(standing)]
 
-    def facts(self) -> dict[bytes, Any]:
+    def facts(self) -> list[Row]:
         """The newest version of every fact that still exists, by id."""
-        return newest_facts(r for (topic, _), log in self.logs.items() if topic == FACTS for r in log)
+        return newest_facts(
+            record for (topic, _), log in self.logs.items() if topic == FACTS for record in log
+        )
 
 
-def newest_facts(records: Iterable[Record]) -> dict[bytes, Any]:
+def newest_facts(records: Iterable[Record]) -> list[Row]:
     """As a table would keep them: the highest version of each id wins, deleted ones are gone."""
-    import json
-
-    found: dict[bytes, Any] = {}
+    found: dict[str, Row] = {}
     for record in records:
         row = json.loads(record.value or b"")
-        known = found.get(record.key or b"")
+        known = found.get(row["fact_id"])
         if known is None or row["version"] >= known["version"]:
-            found[record.key or b""] = row
-    return {
-        key: {name: value for name, value in row.items() if name != "version"}
-        for key, row in sorted(found.items())
-        if not row["deleted"]
-    }
-
-
-def events(rows: Iterable[dict[str, Any]]) -> list[InteractionEvent]:
-    """Validated events of plain rows."""
-    return [EVENT_ADAPTER.validate_json(_json(row)) for row in rows]
-
-
-def _json(row: dict[str, Any]) -> bytes:
-    import json
-
-    return json.dumps(row).encode()
+            found[row["fact_id"]] = row
+    for row in found.values():
+        del row["version"]
+    return [row for _, row in sorted(found.items()) if not row["deleted"]]

@@ -1,0 +1,23 @@
+"""What happens in the ClickHouse sink, as metrics."""
+
+from __future__ import annotations
+
+from pipeline import metrics
+from sinks.base import SinkObserver
+
+
+class SinkMetrics(SinkObserver):
+    """Counts rows, retries by error code, and the time inserts take."""
+
+    def inserted(self, table: str, rows: int, seconds: float) -> None:
+        """``rows`` were acknowledged."""
+        metrics.SINK_ROWS.labels(table).inc(rows)
+        metrics.SINK_SECONDS.labels(table).observe(seconds)
+
+    def retried(self, table: str, code: int | None, delay_seconds: float) -> None:  # noqa: ARG002
+        """An attempt failed."""
+        metrics.SINK_RETRIES.labels(table, "none" if code is None else str(code)).inc()
+
+    def rejected(self, table: str, rows: int, code: int | None) -> None:  # noqa: ARG002
+        """``rows`` will never be taken."""
+        metrics.SINK_REJECTED.labels(table).inc(rows)

@@ -1,0 +1,266 @@
+"""The lifecycle stage between any two of its steps: killed, failing, frozen. Nothing counts twice.
+
+Events go straight to ``cx.interactions`` as intake would have written them, so that the same log is
+read by runs with faults and by one without. What must be alike afterwards: the facts that readers of
+committed records see, each version of each once, and the state.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import signal
+from collections import Counter
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from pipeline.embedded.kafka import KafkaServer
+from pipeline.microbatch import partition_for
+from pipeline.simulator import Simulator, SimulatorConfig
+from pipeline.stages.clock import META_KEY
+from pipeline.stages.lifecycle import decode_state
+from schemas.topics import FACTS, INTERACTIONS, changelog_topic
+from tests.integration.site import PARTITIONS, Process, Site, site, wait_for
+
+pytestmark = pytest.mark.kafka
+
+START_MS = 1_740_996_000_000
+EVENTS = 1_500
+SLICES = 10
+ROLE = ("lifecycle",)
+CHANGELOG = changelog_topic("lifecycle")
+ACCEPTED = [("cx-accepted", b"1")]
+SESSION_TIMEOUT_MS = 2_000
+
+
+def events() -> list[tuple[bytes, bytes]]:
+    """Keys and values of accepted events, each interaction in its partition."""
+    center = Simulator(
+        SimulatorConfig(events_per_second=5.0, daily_curve=(1.0,) * 24), 3, START_MS, "faults"
+    )
+    found = []
+    for event in islice(center.generate(START_MS + 3_600_000), EVENTS):
+        customer = event.pop("customer", None)
+        if customer is not None:
+            event["customer_key"] = hashlib.sha256(customer.encode()).hexdigest()[:32]
+        is_state = event["kind"] == "performer_state"
+        key = event["performer_id"] if is_state else event["interaction_id"]
+        found.append((key.encode(), json.dumps(event).encode()))
+    return found
+
+
+EVENTS_IN_ORDER = events()
+TICK_MS = START_MS + 3_600_000
+
+
+class Outcome(NamedTuple):
+    """What is left of a run: facts with how many events they knew, and the state."""
+
+    facts: dict[str, dict[str, Any]]
+    known: dict[str, int]
+    state: dict[bytes, bytes]
+
+
+def write(place: Site, number: int) -> None:
+    """One slice of the log."""
+    size = EVENTS // SLICES
+    for key, value in EVENTS_IN_ORDER[number * size : (number + 1) * size]:
+        place.produce(
+            value, key, topic=INTERACTIONS, partition=partition_for(key, PARTITIONS),
+            timestamp_ms=TICK_MS, headers=ACCEPTED,
+        )  # fmt: skip
+    place.flush()
+
+
+def finish(place: Site, worker: Process) -> Outcome:
+    """Let the worker do the rest, then a day pass, which ends what was left open."""
+    place.drain(40, alive=[worker], roles=ROLE)
+    place.tick(TICK_MS + 86_400_000)
+    place.drain(40, alive=[worker], roles=ROLE)
+    return outcome(place)
+
+
+def outcome(place: Site) -> Outcome:
+    """Committed facts and state. No version of a fact may stand there twice."""
+    versions: dict[str, int] = {}
+    facts: dict[str, dict[str, Any]] = {}
+    for record in place.read(FACTS):
+        fact = json.loads(record.value or b"")
+        version = fact.pop("version")
+        assert version > versions.get(fact["fact_id"], -1), "versions of a fact only rise"
+        versions[fact["fact_id"]] = version
+        facts[fact["fact_id"]] = fact
+    state: dict[bytes, bytes] = {}
+    for record in place.read(CHANGELOG):
+        assert record.key is not None
+        assert record.value is not None
+        state[record.key] = record.value
+    # The clock also counts how often its partition was taken over.
+    state = {key: value for key, value in state.items() if key != META_KEY}
+    known = {fact_id: version >> 16 & 0xFFFF_FFFF for fact_id, version in versions.items()}
+    return Outcome(facts, known, state)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(kafka: KafkaServer, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    """The same log, and nothing happens."""
+    with quick_site(kafka, tmp_path_factory.mktemp("undisturbed")) as place:
+        for number in range(SLICES):
+            write(place, number)
+        clean = finish(place, place.worker(ROLE))
+    kinds = Counter(fact["kind"] for fact in clean.facts.values())
+    assert min(kinds[kind] for kind in ("queue_segment", "handling_segment", "interaction")) > 20
+    assert len(clean.state) > 100
+    return clean
+
+
+def quick_site(kafka: KafkaServer, folder: Path) -> Any:
+    return site(kafka.bootstrap, folder, session_timeout_ms=SESSION_TIMEOUT_MS)
+
+
+def assert_whole(place: Site) -> dict[tuple[str, int], int]:
+    """State is that of exactly the committed records, and no fact knows of more; the offsets."""
+    committed = place.committed("lifecycle")
+    taken: Counter[bytes] = Counter()
+    for record in place.read(INTERACTIONS):
+        if record.key is not None and record.offset < committed[record.topic, record.partition]:
+            taken[record.key] += 1
+    found = outcome(place)
+    assert {key[1:]: len(decode_state(value).events) for key, value in found.state.items()} == taken
+    for fact_id, fact in found.facts.items():
+        assert found.known[fact_id] <= taken[_key_of(fact)]
+    return committed
+
+
+@pytest.mark.parametrize("point", ["before_outputs", "after_outputs", "after_state", "after_commit"])
+def test_killed_between_two_steps_of_a_checkpoint(
+    kafka: KafkaServer, undisturbed: Outcome, tmp_path: Path, point: str
+) -> None:
+    with quick_site(kafka, tmp_path) as place:
+        # Each slice is a checkpoint or more in each of four partitions.
+        victim = place.worker(ROLE, CXSTREAM_FAIL_POINT=f"lifecycle.{point}:9")
+        number = 0
+        while victim.running:
+            assert number < SLICES, "the fail point was never reached"
+            write(place, number)
+            number += 1
+            wait_for(lambda: not victim.running or not place.lag("lifecycle"), "a slice", 30, 0.05)
+        assert victim.wait(10) == -signal.SIGKILL
+        # What was sent and not committed is under the log's end; readers of committed records stop
+        # there until the next owner of the partition has taken it back.
+        committed = place.committed("lifecycle")
+        assert (place.lag("lifecycle") > 0) or point == "after_commit"
+        reborn = place.worker(ROLE)
+        wait_for(lambda: len(ready(reborn)) == PARTITIONS, "the partitions to be taken over", 30)
+        assert {line["partition"]: line["offset"] for line in ready(reborn)} == {
+            partition: offset for (_, partition), offset in committed.items()
+        }
+        assert sum(line["keys"] for line in ready(reborn)) > 30
+        for rest in range(number, SLICES):
+            write(place, rest)
+        found = finish(place, reborn)
+        assert_whole(place)
+    assert found.facts == undisturbed.facts
+    assert found.state == undisturbed.state
+
+
+def _key_of(fact: dict[str, Any]) -> bytes:
+    if fact["kind"] == "performer_state":
+        return str(fact["performer_id"]).encode()
+    return str(fact["interaction_id"]).encode()
+
+
+def ready(worker: Process) -> list[dict[str, Any]]:
+    """What a worker told of partitions that it took over."""
+    return [line for line in told(worker) if line["event"] == "partition_ready"]
+
+
+def told(worker: Process) -> list[dict[str, Any]]:
+    """Lines of a worker's log that are events."""
+    lines = worker.log.read_text("utf-8", "replace").splitlines()
+    return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
+
+
+FAILS_ONCE = """
+from pipeline.stages.lifecycle import Lifecycle
+
+take = Lifecycle.take
+
+def fail(self, key, event):
+    if event.event_id == {event_id!r}:
+        raise ArithmeticError("a bug in the middle of a batch")
+    take(self, key, event)
+
+Lifecycle.take = fail
+"""
+
+
+def test_an_agent_that_fails_commits_nothing_past_the_failure(
+    kafka: KafkaServer, undisturbed: Outcome, tmp_path: Path
+) -> None:
+    with quick_site(kafka, tmp_path) as place:
+        for number in range(SLICES):
+            write(place, number)
+        key, value = EVENTS_IN_ORDER[EVENTS // 2]
+        failing = (INTERACTIONS, partition_for(key, PARTITIONS))
+        code = FAILS_ONCE.format(event_id=json.loads(value)["event_id"])
+        worker = place.worker(ROLE, spoiled=code)
+        assert worker.wait(30) == 1
+        assert "ArithmeticError" in worker.log.read_text("utf-8")
+        # Half of the partition's records were taken when it failed, and none of them counts.
+        assert assert_whole(place)[failing] == 0
+        found = finish(place, place.worker(ROLE))
+    assert found.facts == undisturbed.facts
+    assert found.state == undisturbed.state
+
+
+FREEZES = """
+import os, signal
+from pipeline.microbatch import checkpoint, failpoints
+
+passes = 0
+
+def freeze(name):
+    global passes
+    if name == "lifecycle.after_state":
+        passes += 1
+        if passes == 3:
+            os.kill(os.getpid(), signal.SIGSTOP)
+
+failpoints.hit = freeze
+"""
+
+
+def test_a_worker_frozen_in_a_checkpoint_is_fenced_when_it_wakes(
+    kafka: KafkaServer, undisturbed: Outcome, tmp_path: Path
+) -> None:
+    with quick_site(kafka, tmp_path) as place:
+        write(place, 0)
+        zombie = place.worker(ROLE, spoiled=FREEZES)
+        wait_for(lambda: zombie.status == "stopped", "the worker to freeze", 30)
+        # Its transaction is open: outputs and state are written, the commit is what comes next.
+        assert place.lag("lifecycle") > 0
+        heir = place.worker(ROLE)
+        write(place, 1)
+        place.drain(40, alive=[heir], roles=ROLE)
+        committed = assert_whole(place)
+        facts = len(place.read(FACTS))
+        zombie.signal(signal.SIGCONT)
+        (fenced, *_) = wait_for(
+            lambda: [line for line in told(zombie) if line["event"] == "checkpoint_failed"],
+            "the late commit to be refused", 20,
+        )  # fmt: skip
+        assert "ProducerFenced" in fenced["error"]
+        assert place.committed("lifecycle") == committed
+        assert len(place.read(FACTS)) == facts
+        # Both go on, and the zombie may have some of its partitions back.
+        for number in range(2, SLICES):
+            write(place, number)
+        found = finish(place, heir)
+        assert zombie.running
+        assert_whole(place)
+    assert found.facts == undisturbed.facts
+    assert found.state == undisturbed.state
