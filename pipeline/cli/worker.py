@@ -20,6 +20,7 @@ from pipeline.runtime import broker_of, serve_metrics, wiring_of
 from pipeline.settings import Settings
 from schemas.exhibit import Exhibit
 from schemas.platforms import UnknownPlatformError
+from sinks.clickhouse.coalesce import Coalescer
 from sinks.clickhouse.observer import SinkMetrics
 from sinks.clickhouse.writer import ClickHouseWriter
 from sinks.prometheus import ExhibitCollector
@@ -63,7 +64,7 @@ async def _run(settings: Settings, bootstrap: str, exhibits: list[Exhibit]) -> N
         if "sink" in settings.roles:
             writer = ClickHouseWriter(settings.clickhouse, SinkMetrics())
             stack.push_async_callback(writer.close)
-            wiring = replace(wiring, sink=writer)
+            wiring = replace(wiring, sink=Coalescer(writer))
         address = serve_metrics(settings.metrics_host, settings.metrics_port)
         worker = await stack.enter_async_context(Worker(wiring))
         log.info("worker_started", roles=settings.roles, metrics=address, bootstrap=bootstrap)

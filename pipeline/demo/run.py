@@ -32,6 +32,7 @@ from pipeline.settings import ClickHouseSettings, Settings
 from pipeline.simulator import DisorderConfig, SimulatorConfig
 from schemas.exhibit import Exhibit
 from sinks.clickhouse.client import connect
+from sinks.clickhouse.coalesce import Coalescer
 from sinks.clickhouse.migrate import apply as migrate
 from sinks.clickhouse.observer import SinkMetrics
 from sinks.clickhouse.writer import ClickHouseWriter
@@ -144,7 +145,7 @@ def _wiring(
     return replace(
         wiring_of(settings, broker, exhibits),
         displays=(board, collector),
-        sink=writer,
+        sink=Coalescer(writer),
         # Time stands still until earlier events are back: no value may be shown without them.
         clock_runs=ready.is_set,
     )

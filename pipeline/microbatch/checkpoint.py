@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -27,6 +27,7 @@ class Checkpoint:
 
     The steps, and why in this order:
 
+    0. outside: what is written elsewhere by idempotent inserts must be there before the offset is;
     1. outputs: what others must see before this worker forgets that it owes them;
     2. state: the changelog, in the same transaction where there are transactions;
     3. offset: only now the records count as done;
@@ -41,6 +42,7 @@ class Checkpoint:
         self.outputs: list[Outgoing] = []
         self.overlay: dict[bytes, bytes | None] = {}
         self.callbacks: list[Callable[[], None]] = []
+        self.outside: list[Callable[[], Awaitable[None]]] = []
         #: Kafka time of records written, unless they say their own.
         self.timestamp_ms = batch.records[-1].timestamp if batch.records else 0
 
@@ -87,6 +89,10 @@ class Checkpoint:
         time_ms = self.timestamp_ms if timestamp_ms is None else timestamp_ms
         self.outputs.append(Outgoing(topic, partition, key, value, time_ms, headers))
 
+    def write_outside(self, write: Callable[[], Awaitable[None]]) -> None:
+        """Await ``write`` before anything is committed; it may be called again after a crash."""
+        self.outside.append(write)
+
     def after_commit(self, callback: Callable[[], None]) -> None:
         """Call ``callback`` once this checkpoint is acknowledged, and only then."""
         self.callbacks.append(callback)
@@ -117,6 +123,8 @@ class Checkpoint:
         """Carry out the numbered steps. Raises ``KafkaError`` when the broker refuses one."""
         partition, stage, name = self.partition, self.stage, self.stage.name
         moved = bool(self.records)
+        for write in self.outside:  # 0
+            await write()
         changelog = self._changelog_records()
         if self.outputs or changelog or moved:
             failpoints.hit(f"{name}.before_outputs")

@@ -24,9 +24,8 @@ from pipeline.microbatch.partitioner import partition_for
 
 log = structlog.get_logger(__name__)
 
-_IDLE_POLL_MS = 100
-# While a checkpoint runs its partition is not polled, so a poll must end soon after it does.
-_BUSY_POLL_MS = 10
+# A partition that becomes fetchable meanwhile waits for the next poll, so polls are short.
+_POLL_MS = 50
 _MAX_POLL_RECORDS = 10_000
 # The group must not drop a worker that waits for a slow sink; progress is judged by commits.
 _MAX_POLL_INTERVAL_MS = 24 * 3600 * 1000
@@ -158,17 +157,16 @@ class BatchConsumer(Consumer):  # type: ignore[misc]
         stages = self.app.stages
         for stage in stages:
             await stage.wake_idle()
-        owner = {p.tp: (stage, p) for stage in stages for p in stage.ready()}
+        owner = {p.tp: (stage, p) for stage in stages for p in stage.fetchable()}
         if not owner:
             self._wake.clear()
             try:
-                await asyncio.wait_for(self._wake.wait(), _IDLE_POLL_MS / 1000)
+                await asyncio.wait_for(self._wake.wait(), _POLL_MS / 1000)
             except TimeoutError:
                 return
             return
-        timeout_ms = _BUSY_POLL_MS if any(stage.busy for stage in stages) else _IDLE_POLL_MS
         found = await self._client.getmany(
-            *owner, timeout_ms=timeout_ms, max_records=_MAX_POLL_RECORDS
+            *owner, timeout_ms=_POLL_MS, max_records=_MAX_POLL_RECORDS
         )
         for tp, (stage, partition) in owner.items():
             if found.get(tp):

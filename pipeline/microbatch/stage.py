@@ -24,6 +24,8 @@ log = structlog.get_logger(__name__)
 
 _RETRY_SECONDS = (0.1, 0.5, 2.0, 5.0)
 _MARKER_SECONDS = 0.5
+MAX_FETCHED_AHEAD = 10_000
+"""Records kept of a partition while its checkpoint runs; then it is not read on."""
 
 
 class Memory(Protocol):
@@ -229,24 +231,28 @@ class Stage:
     # --- batches ------------------------------------------------------------------------------
 
     def ready(self) -> list[Partition]:
-        """Partitions that can take a batch now."""
+        """Partitions whose next batch can begin now."""
         return [p for p in self.partitions.values() if p.status is Status.IDLE]
+
+    def fetchable(self) -> list[Partition]:
+        """Partitions that may be read on: those ready, and those that fetch ahead meanwhile."""
+        return [
+            p
+            for p in self.partitions.values()
+            if p.status is Status.IDLE
+            or (p.status is Status.BUSY and len(p.fetched) < MAX_FETCHED_AHEAD)
+        ]
 
     @property
     def restoring(self) -> bool:
         """Whether some owned partition is not ready for its first batch yet."""
         return any(p.status is Status.RESTORING for p in self.partitions.values())
 
-    @property
-    def busy(self) -> bool:
-        """Whether some partition is being prepared or processed."""
-        return any(p.status is not Status.IDLE for p in self.partitions.values())
-
     async def deliver(self, partition: Partition, records: Sequence[Record]) -> None:
         """Hand records fetched for ``partition`` to the agent; those already done are left out.
 
-        Nothing is delivered if the partition was lost or made anew since the fetch began: a new
-        one seeks to its own position.
+        While a checkpoint runs they are kept for the next batch. Nothing is delivered if the
+        partition was lost or made anew since the fetch began: a new one seeks to its own position.
         """
         if self.partitions.get(partition.tp) is not partition or partition.dropped:
             return
@@ -254,6 +260,9 @@ class Stage:
             records = [r for r in records if r.offset >= partition.next_offset]
             if not records:
                 return
+        if partition.status is not Status.IDLE:
+            partition.fetched.extend(records)
+            return
         partition.status = Status.BUSY
         partition.last_batch_at = time.monotonic()
         if records:
@@ -262,7 +271,8 @@ class Stage:
 
     async def skip_to(self, partition: Partition, position: int) -> None:
         """Commit ``position`` for an idle partition: there is no record before it to be done."""
-        idle = self.partitions.get(partition.tp) is partition and partition.status is Status.IDLE
+        owned = self.partitions.get(partition.tp) is partition
+        idle = owned and partition.status is Status.IDLE and not partition.fetched
         rested = time.monotonic() - partition.last_records_at >= _MARKER_SECONDS
         if idle and rested and position > partition.next_offset:
             await self.commit_offset(partition, position)
@@ -306,10 +316,13 @@ class Stage:
                 partition.status = Status.IDLE
                 self.app.batch_consumer.wake()
                 pacer, tp = self.app.broker.pacer, partition.tp
-                records = len(checkpoint.records)
-                self.app.observer.committed(self.name, tp.topic, tp.partition, records)
+                done = len(checkpoint.records)
+                self.app.observer.committed(self.name, tp.topic, tp.partition, done)
                 if pacer is not None:
                     await pacer.read(tp.topic, tp.partition, self.name, partition.next_offset)
+                if partition.fetched and partition.status is Status.IDLE:
+                    records, partition.fetched = partition.fetched, []
+                    await self.deliver(partition, records)
 
     async def _reset(self, partition: Partition, error: KafkaError) -> None:
         """Throw the memory of a failed checkpoint away and restore what the broker has."""

@@ -2,14 +2,15 @@
 
 in: ``cx.interactions``, ``cx.facts``, ``cx.kpis``, ``cx.dead-letters``. state: none.
 out: rows. The offset is committed once ClickHouse has acknowledged them; the tables are idempotent,
-so a batch that is read again changes nothing. While ClickHouse is away this agent waits, and only
-its own topics wait with it.
+so a batch that is read again changes nothing. While ClickHouse is away only these topics wait.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from functools import partial
 from typing import Any
 
 from pipeline.microbatch import Batch, BatchApp, Stage
@@ -31,7 +32,7 @@ def _register(app: BatchApp, sink: Sink, topic: str) -> Stage:
     @app.agent(stage.channel, name=f"sink.{topic}")
     async def agent(batches: AsyncIterator[Batch]) -> None:
         async for batch in stage.batches(batches):
-            async with stage.checkpoint(batch):
+            async with stage.checkpoint(batch) as checkpoint:
                 # Of several versions under one record key the last one says it all.
                 latest = {record.key or n: record for n, record in enumerate(batch.records)}
                 keyed = topic in (FACTS, KPIS)
@@ -39,7 +40,12 @@ def _register(app: BatchApp, sink: Sink, topic: str) -> Stage:
                 for record in latest.values() if keyed else batch.records:
                     for row in rows(record):
                         tables[row.table].append(row.values)
-                for table, found in tables.items():
-                    await sink.insert(table, COLUMNS[table], found)
+                checkpoint.write_outside(partial(_insert, sink, tables))
 
     return stage
+
+
+async def _insert(sink: Sink, tables: Mapping[str, list[tuple[Any, ...]]]) -> None:
+    await asyncio.gather(
+        *(sink.insert(table, COLUMNS[table], rows) for table, rows in tables.items())
+    )

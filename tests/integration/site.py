@@ -249,7 +249,7 @@ class Site:
             main = "from pipeline.cli.main import main\nmain()\n"
             command = [sys.executable, "-c", f"{spoiled}\n{main}"]
         process = Process(
-            [*command, "worker", "--roles", ",".join(roles or self.roles)],
+            [*command, "--verbose", "worker", "--roles", ",".join(roles or self.roles)],
             {**self.environment, **environment},
             self.folder / f"worker-{len(self.workers)}.log",
         )

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from confluent_kafka import Producer
 
 from pipeline.cli.exhibits import read_exhibits
 from pipeline.embedded.clickhouse import EmbeddedClickHouse
@@ -287,14 +288,10 @@ async def test_what_is_larger_than_a_record_may_be_is_refused_by_a_replay(
 
 def test_a_broker_takes_no_record_beyond_one_mebibyte(outcome: Outcome) -> None:
     """So a record that large can only come out of a file, and the pipeline never meets one."""
-    from confluent_kafka import Producer  # noqa: PLC0415
-
     told: list[str] = []
     producer = Producer(
         {"bootstrap.servers": outcome.site.bootstrap, "message.max.bytes": 4_000_000, **QUIET}
     )
-    producer.produce(
-        RAW, b"x" * 1_200_000, on_delivery=lambda error, _: told.append(error.name())
-    )
+    producer.produce(RAW, b"x" * 1_200_000, on_delivery=lambda error, _: told.append(error.name()))
     wait_for(lambda: producer.flush(1) == 0, "the broker to answer", 20)
     assert told == ["MSG_SIZE_TOO_LARGE"]

@@ -1,8 +1,8 @@
 """Every exhibit value against two oracles that share nothing with the pipeline, after a SIGKILL.
 
-A simulated center's events, each arriving up to a minute late and one in fifty twice, go through two
-workers on a real Kafka. One of them is killed in the middle and started again. What is published then
-equals
+A simulated center's events, each arriving up to a minute late and one in fifty twice, go through
+two workers on a real Kafka. One of them is killed in the middle and started again. What is
+published then equals
 
 * ``recompute.sql``, which reads raw events in ClickHouse and nothing else, in every single cell;
 * the simulator's own records of what it did, fixed before its events were shuffled.
@@ -84,7 +84,7 @@ def run(
     clickhouse: EmbeddedClickHouse,
     warehouse: Client,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Run]:
+) -> Run:
     center = Simulator(
         SimulatorConfig(events_per_second=EVENTS / (HOURS * 3600), daily_curve=(1.0,) * 24),
         SEED, START_MS, "truth",
@@ -94,7 +94,9 @@ def run(
     events += center.generate(clock_ms)
     truth = center.truth.summary(clock_ms)
     disorder = Disorder(DisorderConfig(shuffle_within_ms=60_000, delayed_ratio=0.0), SEED)
-    arriving = [(e["interaction_id"].encode(), msgspec.json.encode(e)) for e in disorder.stream(events)]
+    arriving = [
+        (e["interaction_id"].encode(), msgspec.json.encode(e)) for e in disorder.stream(events)
+    ]
     assert len(arriving) == len(events) + disorder.duplicates
     assert disorder.duplicates > len(events) / 60
     folder = tmp_path_factory.mktemp("truth")
@@ -112,7 +114,7 @@ def run(
         at_allowance = published(warehouse)
         handled = pair.handled()
         assert [process.stop() for process in pair.running] == [0, 0]
-    yield Run(
+    return Run(
         clock_ms, len(events), len(arriving), truth, handled, pair.owned, at_clock, at_allowance
     )
 
@@ -152,9 +154,14 @@ class _Pair:
                 self._site.produce(value, key)
             self._site.flush()
             written += len(chunk)
-            wait_for(lambda: self._site.lag("intake") < AHEAD, "intake to keep up", 120, 0.1)
+            wait_for(self._keeps_up, "intake to keep up", 180, 0.1)
             if self._reborn is None and written > 0.4 * len(arriving):
                 self._kill_in_progress()
+
+    def _keeps_up(self) -> bool:
+        for process in self.running:
+            assert process.running, process.tail()
+        return self._site.lag("intake") < AHEAD
 
     def _kill_in_progress(self) -> None:
         """SIGKILL once both what the group committed and what the victim counts have moved on."""
@@ -203,7 +210,9 @@ def test_values_equal_sql_once_every_cohort_is_mature(run: Run, warehouse: Clien
     as_of_ms = run.clock_ms + ALLOWANCE_MS
     expected = recomputed(warehouse, f"{DATABASE}.interaction_events", as_of_ms, "at_allowance")
     mature = {
-        cell: fraction for cell, fraction in expected.items() if cell.reading == "final" and fraction[1]
+        cell: fraction
+        for cell, fraction in expected.items()
+        if cell.reading == "final" and fraction[1]
     }
     assert len(mature) > 200
     for cell, fraction in mature.items():
