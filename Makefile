@@ -15,7 +15,7 @@ PYTEST := $(BIN)/python -m pytest
 RATE ?= 25
 BOOTSTRAP ?=
 
-.PHONY: help run run-kafka test check ci bench format lock services clean
+.PHONY: help run run-kafka test check ci bench docs format lock services clean
 
 help: ## List every target.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -29,16 +29,22 @@ run-kafka: $(RUN_SETUP) ## The same on a real Apache Kafka (needs Java and Maven
 test: $(DEV_SETUP) services ## All tests, on real services; ends with what could not be run.
 	@$(PYTEST)
 
-check: $(DEV_SETUP) ## Formatting, lint, types, import law.
+check: $(DEV_SETUP) ## Formatting, lint, types, import law, freshness of what is generated.
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/python -m schemas.generate --check
+	@$(BIN)/python -m pipeline.docs --check
 
 ci: check test ## What continuous integration runs.
 
 bench: $(DEV_SETUP) services ## The micro-batch layer beside stock Faust, on a real Kafka.
 	@$(BIN)/python -m tests.bench.layer
+
+docs: $(DEV_SETUP) ## Write what is generated in docs/ and schemas/json/.
+	@$(BIN)/python -m schemas.generate
+	@$(BIN)/python -m pipeline.docs
 
 format: $(DEV_SETUP) ## Format and repair what can be repaired.
 	@$(BIN)/ruff check --fix --quiet . || true

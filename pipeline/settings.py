@@ -17,12 +17,14 @@ class ClickHouseSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="CXSTREAM_CLICKHOUSE_", extra="forbid")
 
-    host: str = "127.0.0.1"
-    port: Annotated[int, Field(ge=1, le=65_535)] = 8123
-    user: str = "default"
-    password: SecretStr = SecretStr("")
-    database: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] = "cxstream"
-    secure: bool = False
+    host: str = Field("127.0.0.1", description="ClickHouse server")
+    port: Annotated[int, Field(ge=1, le=65_535)] = Field(8123, description="its HTTP port")
+    user: str = Field("default", description="ClickHouse user")
+    password: SecretStr = Field(SecretStr(""), description="password of the user")
+    database: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] = Field(
+        "cxstream", description="database of all tables"
+    )
+    secure: bool = Field(default=False, description="speak HTTPS and verify the certificate")
 
 
 class Settings(BaseSettings):
@@ -42,11 +44,17 @@ class Settings(BaseSettings):
     session_timeout_ms: Annotated[int, Field(ge=1_000, le=300_000)] = Field(
         15_000, description="a worker silent for this long loses its partitions"
     )
-    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
-    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
-    sasl_username: str | None = None
-    sasl_password: SecretStr | None = None
-    ssl_ca_file: Path | None = None
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="how to speak to the brokers"
+    )
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = Field(
+        None, description="how to log in, with SASL"
+    )
+    sasl_username: str | None = Field(None, description="user at the brokers")
+    sasl_password: SecretStr | None = Field(None, description="password of that user")
+    ssl_ca_file: Path | None = Field(
+        None, description="certificates to trust; those of the system if empty"
+    )
 
     roles: tuple[Role, ...] = Field(ROLES, description="stages this worker runs")
     platforms: tuple[str, ...] = Field(("interactions",), description="platforms taken in")

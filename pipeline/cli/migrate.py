@@ -9,8 +9,9 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from pipeline.cli.output import fail
 from pipeline.cli.settings import read_settings
+from pipeline.kpi import catalogue
 from pipeline.settings import ClickHouseSettings
-from sinks.clickhouse import migrate
+from sinks.clickhouse import definitions, migrate
 from sinks.clickhouse.client import connect
 
 app = typer.Typer(help="See and make the tables in ClickHouse.", no_args_is_help=True)
@@ -24,7 +25,10 @@ def plan() -> None:
 
 @app.command()
 def apply() -> None:
-    """Apply the missing migrations, in order. The database is made if it is not there."""
+    """Apply the missing migrations and write the definitions of KPIs.
+
+    The database is made if it is not there.
+    """
     _report(asyncio.run(_run(read_settings().clickhouse, make=True)), "applied")
 
 
@@ -38,7 +42,11 @@ async def _run(settings: ClickHouseSettings, *, make: bool) -> list[migrate.Migr
     try:
         client = await connect(settings, create_database=make)
         try:
-            return await (migrate.apply if make else migrate.plan)(client)
+            if not make:
+                return await migrate.plan(client)
+            applied = await migrate.apply(client)
+            await definitions.write(client, catalogue.load())
+            return applied
         finally:
             await client.close()
     except (ClickHouseError, migrate.MigrationError, OSError) as error:

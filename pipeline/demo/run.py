@@ -25,12 +25,14 @@ from pipeline.demo.feed import Feeder
 from pipeline.embedded.clickhouse import EmbeddedClickHouse
 from pipeline.embedded.kafka import KafkaServer
 from pipeline.embedded.parts import EmbeddedLog
+from pipeline.kpi import catalogue
 from pipeline.microbatch import Broker
 from pipeline.microbatch.pacing import Pacer
 from pipeline.runtime import broker_of, make_topics, serve_metrics, wiring_of
 from pipeline.settings import ClickHouseSettings, Settings
 from pipeline.simulator import DisorderConfig, SimulatorConfig
 from schemas.exhibit import Exhibit
+from sinks.clickhouse import definitions
 from sinks.clickhouse.client import connect
 from sinks.clickhouse.coalesce import Coalescer
 from sinks.clickhouse.migrate import apply as migrate
@@ -83,6 +85,7 @@ async def demo(settings: Settings, options: Options) -> None:
         client = await connect(database, create_database=True)
         stack.push_async_callback(client.close)
         await migrate(client)
+        await definitions.write(client, catalogue.load())
         broker, lasting = await asyncio.to_thread(_log, settings, options, stack)
         board = Board(options.exhibits)
         ready = asyncio.Event()

@@ -92,9 +92,7 @@ def _contact_rows(contact: ContactRow, gaps: Sequence[_Gaps]) -> Iterable[Row]:
     )
     yield Row(f"{header.interaction_id}/contact", "contact", whole)
     for session in contact.bot_sessions:
-        # A session's window runs from the end of its interaction: what follows within the same
-        # interaction is a handoff, not a repeat.
-        ended_ms = None if session.ended_ms is None else contact.ended_ms
+        following = [gap.next_ms(contact, session.ended_ms) for gap in gaps]
         yield Row(
             f"{header.interaction_id}/contact/{session.event_id}",
             "contact",
@@ -102,9 +100,12 @@ def _contact_rows(contact: ContactRow, gaps: Sequence[_Gaps]) -> Iterable[Row]:
                 header=_credited(contact, session),
                 part="bot_session",
                 started_ms=session.started_ms,
-                ended_ms=ended_ms,
+                ended_ms=session.ended_ms,
                 handed_off=session.handed_off,
                 left_bot=session.left,
+                next_same_intent_ms=following[0],
+                next_same_queue_ms=following[1],
+                next_any_ms=following[2],
             ),
         )
 

@@ -1,7 +1,7 @@
 """Three starts of the demonstration in one data folder: told to end twice, killed once.
 
-What was produced is known from outside the pipeline: the feeder of each start keeps a journal, a line
-of event ids before they are written and one once the log has acknowledged them.
+What was produced is known from outside the pipeline: the feeder of each start keeps a journal, a
+line of event ids before they are written and one once the log has acknowledged them.
 """
 
 from __future__ import annotations
@@ -113,6 +113,9 @@ class Demo:
             return False
         return bool(count > rows)
 
+    def wait_for_more_than(self, rows: int) -> None:
+        wait_for(lambda: self.has_more_than(rows), "events in ClickHouse", 60, 0.3)
+
     def family(self) -> list[psutil.Process]:
         """Itself and everything it started."""
         own = psutil.Process(self.process.pid)
@@ -145,7 +148,9 @@ def kept(server: EmbeddedClickHouse) -> Kept:
         ).result_rows
         assert versions == len(ids)
         rows = {
-            table: client.query(f"SELECT uniqExact({key}) FROM {table}").result_rows[0][0]
+            table: client.query(
+                f"SELECT uniqExact({key}) FROM {table}"  # noqa: S608 - names of this file
+            ).result_rows[0][0]
             for table, key in zip(TABLES, ("event_id", *["fact_id"] * 3), strict=True)
         }
     return Kept(set(ids), rows)
@@ -166,10 +171,7 @@ def test_nothing_is_lost_or_counted_twice_over_three_starts(tmp_path: Path) -> N
         demo = Demo(data, tmp_path, number)
         try:
             wait_for(demo.live, "the demonstration to show values", 60)
-            wait_for(
-                lambda demo=demo, rows=len(before.ids) + MORE: demo.has_more_than(rows),
-                "events in ClickHouse", 60, 0.3,
-            )  # fmt: skip
+            demo.wait_for_more_than(len(before.ids) + MORE)
             family = demo.family()
             assert len(family) > 1
             demo.process.send_signal(how)
@@ -187,7 +189,9 @@ def test_nothing_is_lost_or_counted_twice_over_three_starts(tmp_path: Path) -> N
             # The log is in memory: what ClickHouse has not taken by then ends with a killed process.
             owed |= acknowledged
         after = in_folder(data)
-        assert before.ids | owed <= after.ids <= tried
+        assert sorted(after.ids - tried) == [], demo.said
+        assert sorted(before.ids - after.ids) == [], demo.said
+        assert sorted(owed - after.ids) == [], demo.said
         assert all(after.rows[table] > before.rows[table] for table in TABLES)
         before = after
     assert len(owed) > MORE
