@@ -1,4 +1,4 @@
-"""The catalogue as rows of ``definitions``, so that analysts find every KPI's text beside its data."""
+"""The catalogue as rows of ``definitions``: every KPI's text beside its data."""
 
 from __future__ import annotations
 

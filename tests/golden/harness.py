@@ -15,10 +15,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
-from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
 from pipeline import topics_admin
 from pipeline.stages.clock import tick_record
@@ -38,6 +40,12 @@ LONG_AGO = {
 }
 """Properties of a Kafka that examples are played on."""
 
+_CHOOSING = (
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+)
+
 STAGES = {
     "intake": raw_topic("interactions"),
     "lifecycle": INTERACTIONS,
@@ -50,27 +58,20 @@ STAGES = {
 # --- comparing --------------------------------------------------------------------------------
 
 
-def differences(rows: Iterable[Json], values: Iterable[Value], *, restated: bool) -> list[str]:
-    """What of ``values`` is not in ``rows``, in words; nothing if all is as it must be.
-
-    Only a stream of ticks publishes a value before it changes. A run that publishes once, at the
-    end, has nothing to restate: without ``restated`` such a value is final at revision 0.
-    """
+def differences(rows: Iterable[Json], values: Iterable[Value]) -> list[str]:
+    """What of ``values`` is not in ``rows``, in words; nothing if all is as it must be."""
     found = {_place(row): row for row in rows}
     wrong = []
     for value in values:
-        state, revision = value.state, value.revision
-        if not restated and state == "restated":
-            state, revision = "final", 0
-        place = (value.kpi.name, value.window, frozenset(value.dimensions.items()), state)
+        place = (value.kpi.name, value.window, frozenset(value.dimensions.items()), value.state)
         row = found.get(place)
         if row is None:
             others = [
                 f"{key[3]} {_fraction(r)}" for key, r in found.items() if key[:3] == place[:3]
             ]
-            wrong.append(f"{value}: no {state} value, but {others or 'nothing'}")
+            wrong.append(f"{value}: no {value.state} value, but {others or 'nothing'}")
             continue
-        expected = (value.numerator, value.denominator, value.denominator, revision)
+        expected = (value.numerator, value.denominator, value.denominator, value.revision)
         got = (row["numerator"], row["denominator"], row["n"], row["revision"])
         if got != expected:
             wrong.append(f"{value}: numerator, denominator, n, revision {got}, expected {expected}")
@@ -101,7 +102,7 @@ def _rounded(value: float | None, like: str) -> str:
     return f"{value:.{len(like.partition('.')[2])}f}"
 
 
-def _quotient(row: Json) -> float | None:
+def _quotient(row: Json) -> Any:
     """The value by the contract's rule of its unit."""
     numerator, denominator = row["numerator"], row["denominator"]
     if row["unit"] == "count":  # none of what is counted, and none of what it is counted among
@@ -281,7 +282,7 @@ class Center:
     def _drain(self) -> None:
         """Return when each stage has committed all it was given, in the order they lie."""
         for stage in STAGES:
-            self._wait(lambda stage=stage: self._caught_up(stage), f"{stage} has caught up")
+            self._wait(partial(self._caught_up, stage), f"{stage} has caught up")
 
     def _caught_up(self, stage: str) -> bool:
         reader = self._readers[stage]
@@ -290,7 +291,7 @@ class Center:
             committed = reader.committed(partitions, timeout=10)
         except KafkaException as error:
             # A broker that has just started still chooses who keeps the offsets of a group.
-            if not error.args[0].retriable():
+            if error.args[0].code() not in _CHOOSING:
                 raise
             return False
         return all(

@@ -36,7 +36,7 @@ def replay(
     rows, summary = json_lines(
         cxstream("replay", f"--platform={platform}", f"--exhibit={file}", "--json", *arguments)
     )
-    return differences(rows, expected, restated=False), rows, summary
+    return differences(rows, expected), rows, summary
 
 
 # --- Asterisk -----------------------------------------------------------------------------------

@@ -20,20 +20,20 @@ PUBLISHED = [pytest.param(e, id=e.name) for e in EXAMPLES if e.published]
 @pytest.mark.parametrize(("example", "check"), TIMED)
 def test_by_replay_as_of(tmp_path, example, check):
     rows = replay_as_of(tmp_path, example, check)
-    assert differences(rows, check.values, restated=False) == []
+    assert differences(rows, check.values) == []
 
 
 @pytest.mark.parametrize(("example", "check"), FINAL)
 def test_by_replay_in_the_end(replayed, example, check):
     rows = [row for row in replayed if row["exhibit"] == example.name]
-    assert differences(rows, check.values, restated=False) == []
+    assert differences(rows, check.values) == []
 
 
 @pytest.mark.kafka
 @pytest.mark.parametrize(("example", "check"), CHECKS)
 def test_on_kafka(played, example, check):
     rows = played.at[example.name, check.title]
-    assert differences(rows, check.values, restated=True) == []
+    assert differences(rows, check.values) == []
 
 
 @pytest.mark.kafka

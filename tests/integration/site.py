@@ -19,7 +19,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import psutil
-from confluent_kafka import Consumer, Message, Producer, TopicPartition
+from confluent_kafka import (
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    TopicPartition,
+)
 from confluent_kafka.admin import AdminClient
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -304,20 +311,30 @@ class Site:
 
     # --- reading --------------------------------------------------------------------------------
 
-    def committed(self, role: str) -> dict[tuple[str, int], int]:
-        """Committed offset of each partition a role reads, 0 where none is."""
+    def committed(self, role: str, seconds: float = 40.0) -> dict[tuple[str, int], int]:
+        """Committed offset of each partition a role reads, 0 where none is.
+
+        Raises:
+            KafkaException: a transaction that moves one of them stayed open for all the time.
+        """
         partitions = [TopicPartition(t, p) for t in GROUPS[role] for p in range(PARTITIONS)]
         return {
             (found.topic, found.partition): max(found.offset, 0)
-            for found in self._groups[role].committed(partitions, timeout=20)
+            for found in self._groups[role].committed(partitions, timeout=seconds)
         }
 
     def lag(self, role: str) -> int:
-        """Records between a role and the ends of its topics."""
+        """Records between a role and the ends of its topics; an open transaction counts as one."""
         consumer = self._groups[role]
+        try:
+            committed = self.committed(role, seconds=2.0)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError._TIMED_OUT:
+                raise
+            return 1
         return sum(
             consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=20)[1] - offset
-            for (topic, number), offset in self.committed(role).items()
+            for (topic, number), offset in committed.items()
         )
 
     def drain(

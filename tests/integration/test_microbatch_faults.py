@@ -70,7 +70,7 @@ def write(place: Site, number: int) -> None:
     for key, value in EVENTS_IN_ORDER[number * size : (number + 1) * size]:
         place.produce(
             value, key, topic=INTERACTIONS, partition=partition_for(key, PARTITIONS),
-            timestamp_ms=TICK_MS, headers=ACCEPTED,
+            headers=ACCEPTED,
         )  # fmt: skip
     place.flush()
 

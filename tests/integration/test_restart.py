@@ -186,7 +186,7 @@ def test_nothing_is_lost_or_counted_twice_over_three_starts(tmp_path: Path) -> N
         now_tried, acknowledged = demo.written()
         tried |= now_tried
         if how is not signal.SIGKILL:
-            # The log is in memory: what ClickHouse has not taken by then ends with a killed process.
+            # The log is in memory: what ClickHouse has not taken ends with a killed process.
             owed |= acknowledged
         after = in_folder(data)
         assert sorted(after.ids - tried) == [], demo.said

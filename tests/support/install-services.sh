@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Installs what tests use beside Python packages: a Java, Maven (for the jars of Apache Kafka),
-# Prometheus and kcat. Only under CI=true or as root; anyone else is told the one command that does it.
+# Prometheus, kcat and faketime. Only under CI=true or as root; anyone else is told the one command that does it.
 set -euo pipefail
 
 missing=()
 command -v java >/dev/null || missing+=(default-jre-headless)
 command -v mvn >/dev/null || missing+=(maven)
 command -v prometheus >/dev/null || missing+=(prometheus)
+command -v faketime >/dev/null || missing+=(faketime)
 command -v kcat >/dev/null || missing+=(kcat)
 [ ${#missing[@]} -eq 0 ] && exit 0
 
