@@ -15,7 +15,7 @@ PYTEST := $(BIN)/python -m pytest
 RATE ?= 25
 BOOTSTRAP ?=
 
-.PHONY: help run run-kafka test check ci bench docs format lock services clean
+.PHONY: help run run-kafka test check ci bench truth docs format lock services clean
 
 help: ## List every target.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -38,6 +38,9 @@ check: $(DEV_SETUP) ## Formatting, lint, types, import law, freshness of what is
 	@$(BIN)/python -m pipeline.docs --check
 
 ci: check test ## What continuous integration runs.
+
+truth: $(DEV_SETUP) services ## 200,000 events, two workers, a SIGKILL: every value against SQL and the simulator.
+	@CXSTREAM_TRUTH_EVENTS=200000 $(PYTEST) tests/integration/test_truth.py
 
 bench: $(DEV_SETUP) services ## The micro-batch layer beside stock Faust, on a real Kafka.
 	@$(BIN)/python -m tests.bench.layer

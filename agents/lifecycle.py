@@ -20,11 +20,10 @@ from pipeline.kpi.plan import Plan
 from pipeline.microbatch import Batch, BatchApp, Checkpoint, Record, Stage
 from pipeline.stages.clock import tick_record
 from pipeline.stages.counting import count_intake
-from pipeline.stages.intake import Counts, Intake, Source, fold_key, is_accepted
+from pipeline.stages.intake import Counts, Intake, Source, accepted_event, fold_key
 from pipeline.stages.lifecycle import Lifecycle
 from pipeline.stages.publisher import Publisher
 from pipeline.stages.wire import RESTART, TICK, Tick, control_kind, decode_restart, decode_tick
-from schemas.interaction import EVENT_ADAPTER
 from schemas.topics import CONTACTS, DEAD_LETTERS, FACTS, INTERACTIONS, PARTIALS
 
 Now = Callable[[], int]
@@ -73,8 +72,7 @@ def lifecycle(
             folds.tick(decode_tick(record.value or b""), checkpoint)
         elif kind == RESTART:
             folds.restart(decode_restart(record.value or b""), checkpoint)
-        elif is_accepted(record.headers):
-            event = EVENT_ADAPTER.validate_json(record.value or b"")
+        elif (event := accepted_event(record)) is not None:
             folds.take(fold_key(event), reduce(event))
         else:
             taker.take(source, record, checkpoint, counts)

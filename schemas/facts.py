@@ -61,7 +61,7 @@ class HandlingSegment(NamedTuple):
 
     header: Header
     leg_id: Annotated[str, "leg served"]
-    via: Annotated[str, "queue, direct, transfer, consult or conference"]
+    via: Annotated[str, "queue, direct, transfer, consult, conference; wrap_only: no contact told"]
     accepted_ms: Annotated[int, "began to serve at"]
     left_ms: Annotated[int | None, "stopped serving the customer at"]
     closed_ms: Annotated[int | None, "work complete, wrap-up included; null while open or unknown"]

@@ -115,7 +115,7 @@ async def demo(settings: Settings, options: Options) -> None:
         # What was written must reach ClickHouse before this log ends with the process.
         ready.clear()
         if broker.pacer is not None:
-            await _drain(broker.pacer, options.say)
+            await _drain(broker.pacer)
 
 
 def _log(settings: Settings, options: Options, stack: AsyncExitStack) -> tuple[Broker, bool]:
@@ -228,11 +228,14 @@ async def _show(board: Board, since: str, say: Callable[[str], None], began: flo
             await asyncio.sleep(_REFRESH_SECONDS)
 
 
-async def _drain(pacer: Pacer, say: Callable[[str], None]) -> None:
+async def _drain(pacer: Pacer) -> None:
     try:
         await asyncio.wait_for(pacer.drained(), _DRAIN_SECONDS)
     except TimeoutError:
-        say(f"ClickHouse did not take everything within {_DRAIN_SECONDS:.0f} s")
+        # Said by the exit code too: what was not taken is lost with this log.
+        raise RuntimeError(
+            f"ClickHouse did not take everything within {_DRAIN_SECONDS:.0f} s"
+        ) from None
 
 
 async def _until(stop: asyncio.Event, worker: Worker, tasks: list[asyncio.Task[None]]) -> None:

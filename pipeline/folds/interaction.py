@@ -45,6 +45,7 @@ def fold(
         root_id = interaction_id if number == 0 else f"{interaction_id}@{session[0].occurred_ms}"
         told = _Telling(root_id, session, limits, as_of_ms, restarts_ms)
         if not told.exists:
+            rows.extend(told.lone_wraps())
             continue
         rows.extend(told.rows())
         contacts.append(told.contact())
@@ -88,10 +89,11 @@ class _Telling:
         acting = [e for e in events if e.kind not in ANNOTATING]
         self.story = tell(events, restarts_ms)
         # A bot that greets an empty chair is no interaction until the customer acts.
-        self.exists = bool(acting) and not (
-            self.story.greeting_only and self.story.ended_ms is None
-        )
-        if not self.exists:
+        greeted = self.story.greeting_only and self.story.ended_ms is None
+        # Nor is after-contact work that does not say after which contact.
+        wrapped = all(e.kind in ("wrapup_started", "wrapup_ended") for e in acting)
+        self.exists = bool(acting) and not greeted and not wrapped
+        if not acting:
             return
         self.started_ms = acting[0].occurred_ms
         # What a bot says may not know the channel; the customer's own events do.
@@ -118,6 +120,17 @@ class _Telling:
             yield Row(self._id("handling", stint.event), "handling_segment", self._handling(stint))
         yield Row(self.root_id, "interaction", self._whole)
         yield from self._surveys()
+
+    def lone_wraps(self) -> Iterable[Row]:
+        """After-contact work of a performer whose contact is not told."""
+        for event in self.story.lone_wraps:
+            stint = Stint(event, event.performer_kind or "human", event.performer_id, "wrap_only")
+            stint.leave(event.occurred_ms - (event.wrap_ms or 0))
+            stint.measure(event)
+            fact = self._handling(stint)._replace(
+                accepted_ms=stint.left_ms or 0, talk_ms=0, handled=False
+            )
+            yield Row(self._id("handling", event), "handling_segment", fact)
 
     def _id(self, part: str, event: Event) -> str:
         return f"{self.root_id}/{part}/{event.event_id}"

@@ -248,6 +248,8 @@ def _wrapup_ended(story: Story, event: Event) -> None:
     if stint is not None:
         stint.end_wrap(event.occurred_ms)
         stint.measure(event)
+    elif event.wrap_ms is not None:
+        story.lone_wraps.append(event)
 
 
 # --- ends and annotations -------------------------------------------------------------------------

@@ -18,6 +18,7 @@ class Story:
     """Stays, stints and totals of one interaction.
 
     Attributes:
+        lone_wraps: After-contact work whose contact is not told.
         records: Later whole records of legs, by leg and performer; the newest of each.
         independent_legs: Legs whose own end is told, so that no other end ends them.
         greeting_only: So far only a bot has spoken.
@@ -27,6 +28,7 @@ class Story:
     stints: list[Stint] = field(default_factory=list)
     records: dict[tuple[str, str], Event] = field(default_factory=dict)
     surveys: list[Event] = field(default_factory=list)
+    lone_wraps: list[Event] = field(default_factory=list)
     ended_ms: int | None = None
     ended_by: str = ""
     resolved: bool | None = None

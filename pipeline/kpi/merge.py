@@ -17,7 +17,7 @@ from typing import NamedTuple
 from pipeline.kpi.calendar import bucket
 from pipeline.kpi.panes import QUARTER_MS, SECOND_MS, PaneKey
 from pipeline.kpi.plan import ExhibitPlan, Group, settles_ms
-from schemas.exhibit import Sliding, Today, Tumbling, TumblingSize, Window
+from schemas.exhibit import All, Sliding, Today, Tumbling, TumblingSize, Window
 from schemas.values import TOTAL
 
 Cell = tuple[str, ...]
@@ -61,6 +61,7 @@ class Merge:
         self._groups = {group.key: group for group in plan.groups}
         # A bucket is published again when it ends, and when what lies in it has settled.
         self._delays_ms = {0} | {settles_ms(kpi) for kpi in plan.kpis}
+        self._ages = [g for g in plan.groups if any(s.kpi.reads == "age" for s in g.series)]
         self._shares: dict[PaneKey, dict[str, tuple[int, ...]]] = defaultdict(dict)
         self._by_source: defaultdict[str, set[PaneKey]] = defaultdict(set)
         self._panes: dict[tuple[int, Cell], _Panes] = {}
@@ -87,7 +88,7 @@ class Merge:
         else:
             sources.pop(source, None)
             self._by_source[source].discard(key)
-        if old == new:
+        if old == new or (old is None and not any(new)):
             return
         delta = [b - a for a, b in zip(old or (0,) * len(new), new, strict=True)]
         for cell in _rollups(key.cell):
@@ -113,6 +114,9 @@ class Merge:
         if key.grain == "a":
             _add(panes.everything, delta)
             self._mark_all(cell, gauge=group.gauge)
+            if not self.is_alive(cell):
+                self.cells.discard(cell)
+                self._mark_current([cell])
         elif key.grain == "q":
             self._move_buckets(panes, cell, key.number * QUARTER_MS, delta)
         else:
@@ -163,8 +167,16 @@ class Merge:
         if self.clock_ms and self.today and self._day(self.clock_ms) != self._day(clock_ms):
             self.dirty.update((cell, Slot(Today(), None)) for cell in self.cells)
         self.clock_ms = clock_ms
+        self._age()
         self._settle(clock_ms)
         self._advance_edge(clock_ms // SECOND_MS * SECOND_MS)
+
+    def _age(self) -> None:
+        """Whatever is told as an age grows with the clock."""
+        for group in self._ages:
+            for key, cell in self._panes:
+                if key == group.key and self.vector(group, cell, Slot(All(), None))[2]:
+                    self._mark_current([cell])
 
     def _advance_edge(self, clock_ms: int) -> None:
         before_ms, self._edge_ms = self._edge_ms, clock_ms
@@ -276,6 +288,13 @@ class Merge:
         if isinstance(slot.window, Sliding):
             return key.grain == "s" and start_ms <= key.number * SECOND_MS < end_ms
         return key.grain == "q" and start_ms <= key.number * QUARTER_MS < end_ms
+
+    def is_alive(self, cell: Cell) -> bool:
+        """Whether some fact lies in the cell; the total is always there."""
+        if all(value == TOTAL for value in cell):
+            return True
+        found = (self._panes.get((group.key, cell)) for group in self.plan.groups)
+        return any(panes is not None and panes.everything[0] for panes in found)
 
     def has_facts(self, cell: Cell, slot: Slot) -> bool:
         """Whether some fact of the exhibit lies in the window."""

@@ -135,6 +135,9 @@ class ExhibitPlan:
         self.sizes = tuple(sorted(found))
 
 
+_LAYOUT = 2
+"""Layout of vectors; a change of it must not meet contributions of another."""
+
 _REMEMBERED_CELLS = 100_000
 # Who it was does not choose a cell, so the first fields of a header are left out of what is
 # remembered.
@@ -232,6 +235,8 @@ def _key(exhibit: Exhibit, parts: tuple[object, ...], series: Sequence[Series]) 
             exhibit.by,
             parts,
             [(s.entry.name, s.kpi.key, s.kpi.sql, s.cohort) for s in series],
+            _LAYOUT,
+            sorted(w.size for w in exhibit.windows if isinstance(w, Tumbling)),
         ],
         sort_keys=True,
         default=list,

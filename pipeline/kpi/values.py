@@ -39,7 +39,8 @@ def read(
         Key and value of what changed; None where there is nothing to be published under that key
         any more.
     """
-    gone = slot.window.kind == "tumbling" and not merge.has_facts(cell, slot)
+    bucket = slot.window.kind == "tumbling"
+    gone = not (merge.has_facts(cell, slot) if bucket else merge.is_alive(cell))
     for group in merge.plan.groups:
         vector = merge.vector(group, cell, slot)
         for index, series in enumerate(group.series):
@@ -72,7 +73,9 @@ def _row(
     numerator: int | None = numbers[0]
     denominator: int | None = numbers[1]
     if group.gauge:
-        now = start_ms is None or end_ms is None or start_ms <= merge.clock_ms <= end_ms
+        # A bucket that is over has no present: what it held at its end depends on when one asks.
+        bucket = slot.window.kind == "tumbling"
+        now = not bucket or (start_ms or 0) <= merge.clock_ms < (end_ms or 0)
         numerator = _gauge(merge, series, numbers) if now else None
         denominator = None
         value = None if numerator is None else value_of(kpi.unit, numerator, None, micro=kpi.micro)

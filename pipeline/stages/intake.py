@@ -11,6 +11,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final, NamedTuple, Protocol
 
+from pydantic import ValidationError
+
 from pipeline.folds.event import epoch_ms
 from pipeline.identity import CustomerKeys
 from pipeline.stages.wire import (
@@ -47,6 +49,8 @@ class RawRecord(Protocol):
     def timestamp(self) -> int: ...  # noqa: D102
     @property
     def value(self) -> bytes | None: ...  # noqa: D102
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes]]: ...  # noqa: D102
 
 
 class Source(NamedTuple):
@@ -170,6 +174,16 @@ def send_dead_letter(record: RawRecord, reason: str, detail: str, out: Out) -> N
         timestamp_ms=record.timestamp,
         headers=headers,
     )
+
+
+def accepted_event(record: RawRecord) -> InteractionEvent | None:
+    """The event of a record that has passed intake; None if it has not, or only says so."""
+    if not is_accepted(record.headers) or record.value is None:
+        return None
+    try:
+        return EVENT_ADAPTER.validate_json(record.value)
+    except ValidationError:
+        return None
 
 
 def is_accepted(headers: Sequence[tuple[str, bytes]]) -> bool:

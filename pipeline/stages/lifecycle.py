@@ -138,7 +138,8 @@ class Lifecycle:
         self._timers.set(key, min(dues, default=None))
         if changes.rows or changes.deleted:
             state.dues += not events
-            self._publisher.publish_facts(changes, _version(key, state), out)
+            version = _version(key, state)
+            self._publisher.publish_facts(changes, lambda _fact_id: version, out)
         state.ledger = ledger
         self._tell_contacts(state, folded.contacts, _version(key, state), out)
         encoded = encode_state(state)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from msgspec.structs import replace
 
@@ -60,16 +60,17 @@ class Publisher:
             for group in plan.groups.values()
         }
 
-    def publish_facts(self, changes: Changes, version: int, out: Out) -> None:
-        """Send changed rows and deletions, each under ``version``."""
+    def publish_facts(self, changes: Changes, version_of: Callable[[str], int], out: Out) -> None:
+        """Send changed rows and deletions, each under the version of its fact."""
         for row in changes.rows:
             out.send(
                 FACTS,
                 row.fact_id.encode(),
-                fact_message(row.kind, row.fact_id, version, row.fact),
+                fact_message(row.kind, row.fact_id, version_of(row.fact_id), row.fact),
             )
         for fact_id, kind in changes.deleted:
-            out.send(FACTS, fact_id.encode(), fact_message(kind, fact_id, version, None))
+            message = fact_message(kind, fact_id, version_of(fact_id), None)
+            out.send(FACTS, fact_id.encode(), message)
 
     def publish_tick(self, tick: Tick, out: Out) -> None:
         """Send the shares that changed since the last tick, then the tick itself."""

@@ -15,7 +15,7 @@ JSON lines, or as ``{"queue_log": [rows]}``.
 | EXITWITHTIMEOUT, EXITWITHKEY, EXITEMPTY | left_queue with reason timeout, key, empty |
 | TRANSFER, BLINDTRANSFER | transfer (blind), left, record with talk = data4 |
 | ATTENDEDTRANSFER | transfer (warm), left, record with talk = data4, by method LINK data5 |
-| WRAPUPSTART | wrapup_started; without a call: performer_state wrap |
+| WRAPUPSTART | wrapup_started; without a call: performer_state wrap, wrapup_ended after data1 s |
 | ADDMEMBER, UNPAUSE, UNPAUSEALL, AGENTLOGIN, AGENTCALLBACKLOGIN | performer_state available |
 | PAUSE, PAUSEALL | performer_state away, reason = data1 |
 | REMOVEMEMBER, AGENTLOGOFF, AGENTCALLBACKLOGOFF | performer_state offline |
@@ -36,7 +36,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, BinaryIO, Final, NamedTuple, cast
 from zoneinfo import ZoneInfo
 
@@ -244,7 +244,7 @@ def _events(line: _Line) -> Parsed:
         reason = line.datum(1) if line.event in {"PAUSE", "PAUSEALL"} else ""
         return Parsed((_state(line, _STATES[line.event], reason),))
     if line.event == "WRAPUPSTART" and line.call in _NO_CALL:
-        return Parsed((_state(line, "wrap"),))
+        return Parsed((_state(line, "wrap"), *_lone_wrap(line)))
     convert = _CALL_EVENTS.get(line.event)
     if convert is None:
         return Parsed(ignored=(type_name(line.event),))
@@ -289,6 +289,25 @@ def _state(line: _Line, state: str, reason: str = "") -> InteractionEvent:
         state=state,
         reason=reason or None,
         **_common(line),
+    )
+
+
+def _lone_wrap(line: _Line) -> tuple[InteractionEvent, ...]:
+    """After-contact work of known length that does not say after which call."""
+    wrap_ms = line.milliseconds(1)
+    if wrap_ms is None:
+        return ()
+    ended = {**_common(line), "occurred_at": line.time + timedelta(milliseconds=wrap_ms)}
+    return (
+        make_event(
+            "wrapup_ended",
+            event_id=f"{line.digest}:wrapup_ended",
+            interaction_id=f"wrapup:{line.digest}",
+            performer_kind="human",
+            performer_id=_agent(line),
+            wrap_ms=wrap_ms,
+            **ended,
+        ),
     )
 
 

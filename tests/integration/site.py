@@ -389,8 +389,8 @@ def _read(message: Message) -> Read:
         message.partition() or 0,
         message.offset() or 0,
         message.timestamp()[1],
-        message.key(),  # type: ignore[arg-type]
-        message.value(),  # type: ignore[arg-type]
+        message.key(),
+        message.value(),
         {name: value for name, value in headers if isinstance(value, bytes)},
     )
 

@@ -29,8 +29,8 @@ from tests.support.services import clickhouse_server
 
 pytestmark = pytest.mark.clickhouse
 
-RATE = 120
-MORE = 400
+RATE = 60
+MORE = 200
 """Events that a start must bring into ClickHouse before it is ended."""
 END_SECONDS = 10.0
 TABLES = (

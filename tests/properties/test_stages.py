@@ -117,7 +117,6 @@ def differences(one: Published, other: Published) -> list[object]:
     return [(key, one.get(key), other.get(key)) for key in keys if one.get(key) != other.get(key)]
 
 
-@pytest.mark.xfail(strict=True, reason="rows of nothing stay where a fact once lay")
 def test_a_cell_that_its_facts_have_left_is_gone(plan):
     """While the contact waits nobody serves it; then its stay belongs to who answered."""
     waits = {"kind": "queued", "at": 0, "interaction_id": "k", "channel": "voice", "queue": "q"}
@@ -138,9 +137,6 @@ def _totals(world: World, name: str) -> dict[str, object]:
     return {value.window.kind: value.value for value in rows if value.name == name}
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a withdrawn fact outranks the one of the customer's new key"
-)
 def test_a_contact_that_moves_to_another_customer_keeps_its_facts(plan):
     contact = {"channel": "voice", "performer_id": "ann"}
     before = {**contact, "interaction_id": "k0", "customer_key": "c1"}
@@ -163,7 +159,6 @@ def test_a_contact_that_moves_to_another_customer_keeps_its_facts(plan):
 WAITING = {"kind": "queued", "interaction_id": "k", "channel": "voice", "queue": "q"}
 
 
-@pytest.mark.xfail(strict=True, reason="an age is published when its cell changes, not as it grows")
 def test_the_longest_wait_grows_without_events(plan):
     world = World(plan, 1)
     world.say(event({**WAITING, "at": 0}, 0))
@@ -174,7 +169,6 @@ def test_the_longest_wait_grows_without_events(plan):
     assert (ages["all"], ages["sliding"], ages["today"]) == (7200, 7200, 7200)
 
 
-@pytest.mark.xfail(strict=True, reason="a stay counts before the clock has reached its entry")
 def test_a_gauge_does_not_know_what_lies_ahead_of_the_clock(plan):
     world = in_one_go(plan, [event({**WAITING, "at": 60}, 0)], START_MS + 10_000)
     assert _totals(world, "queue_depth")["all"] == 0

@@ -62,7 +62,7 @@ CREATE TABLE IF NOT EXISTS facts_handling_segment
     `language` LowCardinality(String) COMMENT 'language of the contact',
     `source` LowCardinality(String) COMMENT 'platform that told it',
     `leg_id` String COMMENT 'leg served',
-    `via` LowCardinality(String) COMMENT 'queue, direct, transfer, consult or conference',
+    `via` LowCardinality(String) COMMENT 'queue, direct, transfer, consult, conference; wrap_only: no contact told',
     `accepted_ms` Int64 CODEC(T64, ZSTD(1)) COMMENT 'began to serve at',
     `left_ms` Nullable(Int64) CODEC(T64, ZSTD(1)) COMMENT 'stopped serving the customer at',
     `closed_ms` Nullable(Int64) CODEC(T64, ZSTD(1)) COMMENT 'work complete, wrap-up included; null while open or unknown',
