@@ -7,11 +7,15 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
 from pipeline.microbatch.broker import Broker
 
+log = structlog.get_logger(__name__)
+
+_CLOSE_SECONDS = 1.0
 # Below the 1 MiB a broker takes by default, large enough that a checkpoint is a few requests.
 _MAX_BATCH_BYTES = 512 * 1024
 
@@ -118,5 +122,14 @@ class BatchProducer:
         self._in_transaction = False
 
     async def close(self) -> None:
-        """Close the connection. An open transaction is left to the next holder of the id."""
-        await self._client.stop()
+        """Close the connection. An open transaction is left to the next holder of the id.
+
+        Batches that cannot be delivered any more, such as those of a fenced producer, do not hold
+        this up: a rebalance waits for it.
+        """
+        try:
+            await asyncio.wait_for(self._client.stop(), _CLOSE_SECONDS)
+        except TimeoutError:
+            log.warning("producer_closed_hard", transactional_id=self.transactional_id)
+            await self._client._sender.close()
+            await self._client.client.close()

@@ -118,6 +118,7 @@ class Stage:
         running = [p.task for p in mine if p.status is Status.BUSY and p.task is not None]
         if running:
             await asyncio.wait(running, timeout=budget_seconds)
+        drops = []
         for partition in mine:
             del self.partitions[partition.tp]
             clean = partition.status is Status.IDLE
@@ -130,7 +131,8 @@ class Stage:
                     next_offset=partition.next_offset,
                     restored_keys=partition.restored_keys,
                 )
-            await self._drop(partition, close_memory=not clean)
+            drops.append(self._drop(partition, close_memory=not clean))
+        await asyncio.gather(*drops)
 
     async def close(self, budget_seconds: float) -> None:
         """Finish running checkpoints within the budget and drop everything."""
