@@ -302,7 +302,7 @@ def _lone_wrap(line: _Line) -> tuple[InteractionEvent, ...]:
         make_event(
             "wrapup_ended",
             event_id=f"{line.digest}:wrapup_ended",
-            interaction_id=f"wrapup:{line.digest}",
+            interaction_id=f"performer:{_agent(line)}",
             performer_kind="human",
             performer_id=_agent(line),
             wrap_ms=wrap_ms,

@@ -114,9 +114,12 @@ def test_gauges():
         fact("performer_state", state="available", entered_ms=1, left_ms=2),
         fact("performer_state", state="away", entered_ms=1),
     ]
-    assert kpi_sums("performers_by_state", states)[0] == 1
-    assert kpi_sums("performers_by_state", states, state="away")[0] == 1
-    assert kpi_sums("performers_by_state", states, state="wrap")[0] is None
+    assert kpi_sums("performers_by_state", states, 10_000)[0] == 1
+    assert kpi_sums("performers_by_state", states, 10_000, state="away")[0] == 1
+    assert kpi_sums("performers_by_state", states, 10_000, state="wrap")[0] is None
+    # What lies ahead of the clock is not there yet.
+    assert kpi_sums("queue_depth", rows, 5_000)[0] == 1
+    assert kpi_sums("performers_by_state", states, 0)[0] is None
 
 
 @pytest.mark.parametrize(

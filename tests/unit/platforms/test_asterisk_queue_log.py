@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from datetime import datetime
 
 import pytest
 
@@ -135,14 +136,21 @@ def test_states_of_a_performer(event, data, told, queue):
     assert key(payload) == b"performer:SIP/2004"
 
 
-def test_wrap_up_without_a_call_is_a_state_of_the_performer():
+def test_wrap_up_without_a_call_is_a_state_and_work_of_the_performer():
     payload = line("WRAPUPSTART", "15", call="NONE", queue="NONE")
-    (event,) = events_of(payload)
-    assert (event["kind"], event["state"], event["interaction_id"]) == (
+    state, work = events_of(payload)
+    assert (state["kind"], state["state"], state["interaction_id"]) == (
         "performer_state",
         "wrap",
         "performer:SIP/2004",
     )
+    assert (work["kind"], work["performer_id"], work["wrap_ms"]) == (
+        "wrapup_ended",
+        "SIP/2004",
+        15_000,
+    )
+    began, ended = (datetime.fromisoformat(str(e["occurred_at"])) for e in (state, work))
+    assert (ended - began).total_seconds() == 15
     assert key(payload) == b"performer:SIP/2004"
 
 
@@ -343,6 +351,7 @@ def test_real_rows_of_a_table(samples):
         "left": 5,
         "record": 5,
         "performer_state": 56,
+        "wrapup_ended": 1,
     }
     # The vendor expects one minute of conversation of this agent: six calls of ten seconds.
     talks = [
