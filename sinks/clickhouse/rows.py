@@ -3,36 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from datetime import datetime
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from pipeline.microbatch import Record
 from pipeline.stages.intake import is_accepted
 from schemas.facts import FACT_KINDS, columns
 from schemas.interaction import EVENT_CLASSES
 from schemas.topics import DEAD_LETTERS, FACTS, INTERACTIONS, KPIS
 from schemas.values import decode_value
-
-
-class Record(Protocol):
-    """What a row is made of."""
-
-    @property
-    def topic(self) -> str: ...  # noqa: D102
-    @property
-    def partition(self) -> int: ...  # noqa: D102
-    @property
-    def offset(self) -> int: ...  # noqa: D102
-    @property
-    def timestamp(self) -> int: ...  # noqa: D102
-    @property
-    def key(self) -> bytes | None: ...  # noqa: D102
-    @property
-    def value(self) -> bytes | None: ...  # noqa: D102
-    @property
-    def headers(self) -> Sequence[tuple[str, bytes]]: ...  # noqa: D102
 
 
 class Row(NamedTuple):
