@@ -13,8 +13,15 @@ from typing import Protocol
 from pipeline.kpi.plan import Plan
 from pipeline.microbatch import Batch, BatchApp, Record, Stage
 from pipeline.stages.exhibits import Exhibits
-from pipeline.stages.publisher import exhibit_partition, parse_share_key, sources
-from pipeline.stages.wire import TICK, Tick, control_kind, decode_share, decode_tick
+from pipeline.stages.publisher import exhibit_partition, sources
+from pipeline.stages.wire import (
+    TICK,
+    Tick,
+    control_kind,
+    decode_share,
+    decode_tick,
+    parse_share_key,
+)
 from schemas.topics import CONTACTS, INTERACTIONS, KPIS, PARTIALS
 from schemas.values import ExhibitValue, decode_value
 

@@ -121,12 +121,6 @@ class Worker:
                 end.cancel()
         return next(app.failure for app in self.apps.values() if app.failure is not None)
 
-    @property
-    def ready(self) -> bool:
-        """Whether every stage owns its partitions and has restored them."""
-        stages = [stage for app in self.apps.values() for stage in app.stages]
-        return all(stage.partitions and not stage.restoring for stage in stages)
-
 
 def sources(platforms: Iterable[str], options: Iterable[str] = ()) -> dict[str, Source]:
     """Platforms by name with their options, given as ``PLATFORM.KEY=VALUE``.

@@ -42,7 +42,6 @@ class Partition:
     memory: Any = None
     next_offset: int = 0
     producer: BatchProducer | None = None
-    restored_keys: int = 0
     #: Records fetched while a checkpoint runs; the next batch.
     fetched: list[Record] = field(default_factory=list)
     last_batch_at: float = 0.0

@@ -56,7 +56,6 @@ class BatchProducer:
             **options,
             **broker.security,
         )
-        self._in_transaction = False
 
     async def start(self) -> None:
         """Connect; with an id, abort what an earlier holder left open and fence it."""
@@ -74,7 +73,6 @@ class BatchProducer:
         """Open a transaction; nothing without an id."""
         if self.transactional_id is not None:
             await self._client.begin_transaction()
-            self._in_transaction = True
 
     async def send(self, records: Iterable[Outgoing]) -> None:
         """Send ``records`` and return when all are acknowledged; order holds per partition."""
@@ -119,7 +117,6 @@ class BatchProducer:
                 {tp: OffsetAndMetadata(offset, "") for tp, offset in offsets.items()}, group
             )
         await self._client.commit_transaction()
-        self._in_transaction = False
 
     async def close(self) -> None:
         """Close the connection. An open transaction is left to the next holder of the id.

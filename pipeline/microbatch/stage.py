@@ -129,7 +129,6 @@ class Stage:
                     state=partition.state,
                     memory=partition.memory,
                     next_offset=partition.next_offset,
-                    restored_keys=partition.restored_keys,
                 )
             drops.append(self._drop(partition, close_memory=not clean))
         await asyncio.gather(*drops)
@@ -200,7 +199,6 @@ class Stage:
         partition.next_offset = committed
         if kept is not None and kept.next_offset == committed and self._writes:
             partition.state, partition.memory = kept.state, kept.memory
-            partition.restored_keys = kept.restored_keys
         else:
             if kept is not None:
                 self._close(kept)
@@ -221,7 +219,6 @@ class Stage:
         if self.changelog is not None:
             async for records in read_log(broker, self.changelog, number):
                 partition.load(records)
-        partition.restored_keys = len(partition.state)
         if self._memory is None:
             return
         partition.memory = self._memory(number, partition.state)
@@ -244,11 +241,6 @@ class Stage:
             if p.status is Status.IDLE
             or (p.status is Status.BUSY and len(p.fetched) < MAX_FETCHED_AHEAD)
         ]
-
-    @property
-    def restoring(self) -> bool:
-        """Whether some owned partition is not ready for its first batch yet."""
-        return any(p.status is Status.RESTORING for p in self.partitions.values())
 
     async def deliver(self, partition: Partition, records: Sequence[Record]) -> None:
         """Hand records fetched for ``partition`` to the agent; those already done are left out.

@@ -34,16 +34,6 @@ class AlignedClock:
         if known is None or (tick.tick_ms, tick.epoch) >= (known.tick_ms, known.epoch):
             self._ticks[tick.source] = tick
 
-    @property
-    def covered(self) -> bool:
-        """Whether every expected source has been heard."""
-        return None not in self._ticks.values()
-
-    @property
-    def missing(self) -> list[str]:
-        """Expected sources not heard yet."""
-        return [source for source, tick in self._ticks.items() if tick is None]
-
     def aligned(self) -> Tick | None:
         """The lowest tick of all sources, with flags that all of them raise; None if one misses."""
         ticks = [tick for tick in self._ticks.values() if tick is not None]

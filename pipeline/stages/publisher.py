@@ -10,18 +10,8 @@ from pipeline.kpi.ledger import Changes
 from pipeline.kpi.panes import Panes
 from pipeline.kpi.plan import Plan
 from pipeline.stages.clock import META_KEY, Clock, decode_clock, encode_clock, tick_record
-from pipeline.stages.wire import (
-    Out,
-    Share,
-    Tick,
-    encode_share,
-    fact_message,
-    parse_share_key,
-    share_key,
-)
+from pipeline.stages.wire import Out, Share, Tick, encode_share, fact_message, share_key
 from schemas.topics import FACTS, PARTIALS
-
-__all__ = ["Publisher", "parse_share_key"]
 
 
 class Publisher:
