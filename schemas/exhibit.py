@@ -31,6 +31,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from schemas.facts import DIMENSIONS, Header
+from schemas.hours import BusinessHours, parse_hours
 
 MINUTE_MS: Final = 60_000
 SLIDING_MS: Final = {
@@ -38,6 +39,9 @@ SLIDING_MS: Final = {
 }  # fmt: skip
 TumblingSize = Literal["15m", "30m", "1h", "day"]
 TUMBLING_SIZES: Final[tuple[TumblingSize, ...]] = get_args(TumblingSize)
+
+Attribution = Literal["arrival", "event", "close", "clip", "cohort-final", "gauge"]
+"""Which instant of a fact decides the window that it counts in."""
 
 _ID: Final = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$"
 _NUMBER: Final = r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)"
@@ -133,7 +137,13 @@ class Target:
 
     def met(self, value: float) -> bool:
         """Whether a value lies in the range."""
-        return (self.low is None or value >= self.low) and (self.high is None or value <= self.high)
+        return self.distance(value) == 0
+
+    def distance(self, value: float) -> float:
+        """How far a value lies outside of the range; 0 inside."""
+        below = 0.0 if self.low is None else self.low - value
+        above = 0.0 if self.high is None else value - self.high
+        return max(below, above, 0.0)
 
 
 def _error(message: str) -> PydanticCustomError:
@@ -188,6 +198,13 @@ def _patterns(raw: object) -> object:
     return [raw] if isinstance(raw, str) else raw
 
 
+def _business_hours(raw: object) -> BusinessHours:
+    try:
+        return parse_hours(raw)
+    except ValueError as error:
+        raise _error(str(error)) from error
+
+
 @cache
 def zones() -> frozenset[str]:
     """Names of time zones, as the pinned tzdata package has them."""
@@ -211,6 +228,7 @@ class KpiEntry(_Model):
     kpi: Annotated[str, Field(min_length=1)]
     name: Annotated[Id, Field(alias="as")]
     parameters: dict[str, Any] = Field(default_factory=dict)
+    attribution: Attribution | None = None
     target: Annotated[Target, BeforeValidator(parse_target)] | None = None
     min_n: Annotated[int, Field(ge=0, strict=True)] = 0
     title: str | None = None
@@ -228,6 +246,7 @@ class Exhibit(_Model):
         tuple[Annotated[Window, BeforeValidator(parse_window)], ...], Field(min_length=1)
     ] = (Sliding("15m"), Sliding("1h"), Today(), All())
     kpis: Annotated[tuple[KpiEntry, ...], Field(min_length=1)]
+    business_hours: Annotated[BusinessHours, BeforeValidator(_business_hours)] | None = None
     _source: Source = PrivateAttr(default_factory=Source)
 
     @field_validator("time_zone")

@@ -13,7 +13,8 @@ from ruamel.yaml import YAML
 from pipeline.docs.markdown import code, table
 from pipeline.kpi import catalogue
 from pipeline.kpi.catalogue import CompiledKpi, Definition
-from pipeline.kpi.definition import EXPRESSIONS, ParameterSpec
+from pipeline.kpi.definition import EXPRESSIONS
+from pipeline.kpi.parameters import ParameterSpec
 from schemas.facts import columns
 
 CLOCK: Final = "{as_of_ms:Int64}"
@@ -21,7 +22,7 @@ CLOCK: Final = "{as_of_ms:Int64}"
 _INTRO: Final = """\
 # KPIs
 
-One section a KPI, made from `pipeline/kpi/catalogue.yaml` by `make docs`. Do not edit.
+One section a KPI, made from `pipeline/kpi/definitions/` by `make docs`. Do not edit.
 
 A KPI is a numerator over a denominator, summed over one kind of fact (`schemas/facts.py`). The
 stream and ClickHouse run the same expressions. The SQL of a section computes the KPI with its
@@ -85,12 +86,13 @@ def _sources() -> str:
 
 def query(kpi: CompiledKpi) -> str:
     """ClickHouse SQL of a KPI over all time: columns ``numerator`` and ``denominator``."""
-    sql = kpi.sql
-    numerator = f"{kpi.aggregate}({sql['numerator']})"
+    part = kpi.part
+    sql = part.sql
+    numerator = f"{part.aggregate}({sql['numerator']})"
     conditions = [sql["of"]] if sql["of"] != "TRUE" else []
-    if sql["time"] not in _never_null(kpi.fact):
+    if sql["time"] not in _never_null(part.fact):
         conditions.append(f"({sql['time']}) IS NOT NULL")
-    if kpi.matures is not None:
+    if part.matures is not None:
         conditions.append(f"{sql['matures']} <= {CLOCK}")
     if kpi.reads == "age":
         numerator = f"{CLOCK} - {numerator}"
@@ -98,7 +100,7 @@ def query(kpi: CompiledKpi) -> str:
         "SELECT",
         f"  {numerator} AS numerator,",
         f"  sum({sql['denominator']}) AS denominator",
-        f"FROM {kpi.fact}s",
+        f"FROM {part.fact}s",
     ]
     if conditions:
         told = [f"({one})" if " OR " in one else one for one in conditions]
@@ -172,7 +174,7 @@ def _expressions(definition: Definition) -> Iterable[str]:
         yield f"{name} := {_joined(text)}"
     for name in EXPRESSIONS:
         text = getattr(definition, name)
-        if text is not None and not (name == "exists" and text == "TRUE"):
+        if text is not None and name in _MEANINGS and not (name == "exists" and text == "TRUE"):
             yield f"{_MEANINGS[name]}: {_joined(text)}"
 
 

@@ -85,7 +85,7 @@ def offset_ms(zone: str, epoch_ms: int) -> int:
     return offsets[bisect_right(instants, epoch_ms) - 1]
 
 
-def _segments(zone: str, start_ms: int, end_ms: int) -> Iterator[tuple[int, int, int]]:
+def segments(zone: str, start_ms: int, end_ms: int) -> Iterator[tuple[int, int, int]]:
     """Parts (start, end, offset) of an interval in which the offset does not change."""
     for block in range(start_ms // _BLOCK_MS, end_ms // _BLOCK_MS + 1):
         instants, offsets = _offsets(zone, block)
@@ -96,10 +96,10 @@ def _segments(zone: str, start_ms: int, end_ms: int) -> Iterator[tuple[int, int,
 
 
 @lru_cache(maxsize=65_536)
-def _day_start(zone: str, day: int) -> int:
+def start_of_day(zone: str, day: int) -> int:
     """First instant whose local date is the given one (days since 1970-01-01) or a later one."""
     midnight = day * DAY_MS
-    for low, high, offset in _segments(
+    for low, high, offset in segments(
         zone, midnight - _WIDEST_OFFSET_MS, midnight + _WIDEST_OFFSET_MS
     ):
         first = max(low, midnight - offset)
@@ -108,27 +108,28 @@ def _day_start(zone: str, day: int) -> int:
     raise AssertionError(f"no instant near day {day} in {zone}")
 
 
-def _local_day(zone: str, epoch_ms: int) -> int:
+def local_day(zone: str, epoch_ms: int) -> int:
+    """Number of the local day (days since 1970-01-01) that an instant belongs to."""
     day = (epoch_ms + offset_ms(zone, epoch_ms)) // DAY_MS
     # Clocks put back over midnight repeat the end of a date after the next one has begun.
-    return day + 1 if epoch_ms >= _day_start(zone, day + 1) else day
+    return day + 1 if epoch_ms >= start_of_day(zone, day + 1) else day
 
 
 def day_start_ms(zone: str, epoch_ms: int) -> int:
     """First instant of the local day that an instant belongs to."""
-    return _day_start(zone, _local_day(zone, epoch_ms))
+    return start_of_day(zone, local_day(zone, epoch_ms))
 
 
 def day_end_ms(zone: str, epoch_ms: int) -> int:
     """First instant of the following local day."""
-    return _day_start(zone, _local_day(zone, epoch_ms) + 1)
+    return start_of_day(zone, local_day(zone, epoch_ms) + 1)
 
 
 def days(zone: str, first: date, last: date) -> Iterator[LocalDay]:
     """Rows of the calendar table from ``first`` to ``last``; dates a zone left out have none."""
     for ordinal in range(first.toordinal(), last.toordinal() + 1):
-        start = _day_start(zone, ordinal - _EPOCH_ORDINAL)
-        end = _day_start(zone, ordinal - _EPOCH_ORDINAL + 1)
+        start = start_of_day(zone, ordinal - _EPOCH_ORDINAL)
+        end = start_of_day(zone, ordinal - _EPOCH_ORDINAL + 1)
         if start < end:
             yield LocalDay(date.fromordinal(ordinal), start, end)
 
@@ -141,14 +142,14 @@ def bucket(zone: str, size: TumblingSize, epoch_ms: int) -> tuple[int, int]:
     so an hour that comes twice is two buckets and buckets never overlap.
     """
     if size == "day":
-        day = _local_day(zone, epoch_ms)
-        return _day_start(zone, day), _day_start(zone, day + 1)
+        day = local_day(zone, epoch_ms)
+        return start_of_day(zone, day), start_of_day(zone, day + 1)
     length = SIZES_MS[size]
     offset = offset_ms(zone, epoch_ms)
     start = epoch_ms - (epoch_ms + offset) % length
     end = start + length
     if offset_ms(zone, start) != offset or offset_ms(zone, end - 1) != offset:
-        for low, high, _ in _segments(zone, start, end):
+        for low, high, _ in segments(zone, start, end):
             if low <= epoch_ms < high:
                 return low, high
     return start, end

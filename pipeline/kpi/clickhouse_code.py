@@ -9,6 +9,7 @@ from typing import Final
 
 from sqlglot import exp
 
+from pipeline.kpi.bins import BINS
 from pipeline.kpi.nodes import LARGEST_EXPONENT, LARGEST_ROUNDED, Term, Value
 
 _BINARY: Final[dict[str, type[exp.Binary]]] = {
@@ -117,6 +118,10 @@ def _sql(term: Term, as_of: str) -> exp.Expr:
             return _function("exp", _clamp(args[0], LARGEST_EXPONENT))
         case "ROUND":
             return _function("toInt64", _function("round", _clamp(args[0], LARGEST_ROUNDED)))
+        case "BIN":
+            return _function(
+                "roundDown", args[0], exp.Array(expressions=[_literal(b) for b in BINS])
+            )
         case "AND" | "OR":
             operands = [
                 exp.Paren(this=arg) if isinstance(arg, exp.Connector) else arg for arg in args

@@ -1,141 +1,133 @@
-"""A definition: one row of the catalogue, its parameters and its expressions, checked as read."""
+"""A definition: one row of the catalogue and its expressions, checked as read."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from typing import Any, Final, Literal, Self, cast
+from collections.abc import Iterable, Mapping
+from typing import Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from pipeline.kpi.expression import Expression
 from pipeline.kpi.nodes import nearest
+from pipeline.kpi.parameters import DefinitionError, Parameter, ParameterSpec, Row
 from pipeline.kpi.stats import Unit
+from schemas.exhibit import Attribution
 from schemas.facts import FACT_KINDS, columns
 
 Direction = Literal["higher", "lower", "none"]
-Attribution = Literal["arrival", "event", "close", "cohort-final", "gauge"]
-Aggregate = Literal["sum", "max", "min"]
-Parameter = int | float | str | bool | dict[str, int | float]
+Aggregate = Literal["sum", "max", "min", "map"]
+Reads = Literal[
+    "value", "age", "percentile", "psi", "least_ratio", "difference", "median_survival"
+]  # fmt: skip
+Grid = Literal["window", "15m", "30m", "1h", "day"]
 
-EXPRESSIONS: Final = ("time", "of", "exists", "numerator", "denominator", "matures", "due")
-"""Names of the expressions of a definition, in ``CompiledKpi.sql`` too."""
+EXPRESSIONS: Final = (
+    "time", "until", "of", "exists", "numerator", "denominator", "matures", "due", "key",
+)  # fmt: skip
+"""Names of the expressions of a definition, in ``CompiledPart.sql`` too."""
 
-
-class DefinitionError(ValueError):
-    """A KPI, parameter or value that the catalogue does not know.
-
-    Attributes:
-        parameter: name of the parameter at fault, None where the KPI itself is.
-    """
-
-    def __init__(self, message: str, parameter: str | None = None) -> None:
-        super().__init__(message)
-        self.parameter = parameter
+_CONDITIONS_OF_USE: Final = "attribution"
+"""What a variant may depend on beside parameters."""
 
 
-class _Row(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class Counting(Row):
+    """What is counted of one kind of fact; see ``definitions/README.md`` for each field."""
 
-
-class ParameterSpec(_Row):
-    """Type, default and limits of one parameter.
-
-    A ``mapping`` has numbers by name; its entry ``k`` stands in expressions as ``:parameter_k``.
-    ``used_when`` names values of other parameters without which this one means nothing.
-    """
-
-    type: Literal["int", "number", "boolean", "enum", "mapping"]
-    default: Any
-    help: str
-    allowed: tuple[str, ...] = ()
-    minimum: float = -math.inf
-    maximum: float = math.inf
-    used_when: dict[str, tuple[str | bool | int, ...]] = Field(default_factory=dict)
-
-    @model_validator(mode="after")
-    def _default_fits(self) -> Self:
-        self.check("default", self.default)
-        return self
-
-    def check(self, name: str, value: object) -> Parameter:
-        """The value, a mapping completed by defaults.
-
-        Raises:
-            DefinitionError: saying what is allowed.
-        """
-        match self.type:
-            case "boolean":
-                if isinstance(value, bool):
-                    return value
-                allowed = "true or false"
-            case "enum":
-                if isinstance(value, str) and value in self.allowed:
-                    return value
-                allowed = "one of " + ", ".join(self.allowed)
-            case "mapping":
-                return self._mapping(name, value)
-            case _:
-                kinds = (int,) if self.type == "int" else (int, float)
-                number = isinstance(value, kinds) and not isinstance(value, bool)
-                if number and self.minimum <= cast("float", value) <= self.maximum:
-                    return cast("int | float", value)
-                what = "a whole number" if self.type == "int" else "a number"
-                allowed = f"{what} from {self.minimum:g} to {self.maximum:.15g}"
-        raise DefinitionError(f"{name} must be {allowed}, not {value!r}", name)
-
-    def _mapping(self, name: str, value: object) -> dict[str, int | float]:
-        if not isinstance(value, Mapping):
-            raise DefinitionError(f"{name} must be numbers by name, not {value!r}", name)
-        merged: dict[str, int | float] = dict(self.default)
-        for key, number in value.items():
-            if key not in merged:
-                hint = nearest(str(key), merged)
-                raise DefinitionError(f"unknown entry {key} of {name}; {hint}", name)
-            usual = isinstance(number, int | float) and not isinstance(number, bool)
-            if not (usual and self.minimum <= number <= self.maximum):
-                limits = f"from {self.minimum:g} to {self.maximum:g}"
-                raise DefinitionError(
-                    f"{name}.{key} must be a number {limits}, not {number!r}", name
-                )
-            merged[key] = number
-        return merged
-
-
-class Variant(_Row):
-    """Fields of a definition that some values of parameters replace."""
-
-    when: dict[str, str | bool | int]
-    fact: str | None = None
-    attribution: Attribution | None = None
-    time: str | None = None
-    of: str | None = None
-    numerator: str | None = None
-    denominator: str | None = None
-
-
-class Definition(_Row):
-    """One row of the catalogue; ``catalogue.yaml`` says what each field means."""
-
-    id: str
-    version: int = Field(ge=1)
-    title: str
-    unit: Unit
-    direction: Direction
     fact: str
-    attribution: Attribution
     time: str
+    until: str | None = None
     of: str = "TRUE"
     exists: str = "TRUE"
     numerator: str = "1"
     denominator: str = "1"
     matures: str | None = None
     due: str | None = None
+    key: str | None = None
     aggregate: Aggregate = "sum"
-    gauge: bool = False
-    reads: Literal["value", "age"] = "value"
-    micro: bool = False
     let: dict[str, str] = Field(default_factory=dict)
+
+    def expressions(self, name: str, parameters: Iterable[str]) -> dict[str, Expression]:
+        """The parsed expressions by name, those that are absent left out.
+
+        Raises:
+            ValueError: for an expression that is not in the language, an unknown fact, column or
+                parameter.
+        """
+        if self.fact not in FACT_KINDS:
+            raise ValueError(f"{name}: unknown fact {self.fact}; {nearest(self.fact, FACT_KINDS)}")
+        if (self.key is None) != (self.aggregate != "map"):
+            raise ValueError(f"{name}: a map has a key, nothing else has")
+        known = {column.name for column in columns(self.fact)}
+        names: dict[str, Expression] = {}
+        for part, text in self.let.items():
+            if part in known:
+                raise ValueError(f"{name}: {part} is a column, not free for a name of a part")
+            names[part] = Expression.parse(text, names)
+        found = {}
+        for place in EXPRESSIONS:
+            text = getattr(self, place)
+            if text is not None:
+                found[place] = Expression.parse(text, names)
+                check_names(f"{name}.{place}", found[place], known, parameters, self.fact)
+        return found
+
+
+def check_names(
+    place: str, expression: Expression, known: Iterable[str], parameters: Iterable[str], of: str
+) -> None:
+    """Refuse columns and parameters that are not there.
+
+    Raises:
+        ValueError: naming the first of them.
+    """
+    for column in sorted(expression.columns.difference(known)):
+        raise ValueError(f"{place}: no column {column} in {of}")
+    for parameter in sorted(expression.parameters.difference(parameters)):
+        raise ValueError(f"{place}: no parameter {parameter}")
+
+
+class Variant(Row):
+    """Fields of a definition that some values of parameters, or an attribution, replace."""
+
+    when: dict[str, str | bool | int]
+    fact: str | None = None
+    attribution: Attribution | None = None
+    time: str | None = None
+    until: str | None = None
+    of: str | None = None
+    numerator: str | None = None
+    denominator: str | None = None
+
+
+class Definition(Row):
+    """One row of the catalogue; ``definitions/README.md`` says what each field means."""
+
+    id: str
+    version: int = Field(ge=1)
+    group: str
+    title: str
+    unit: Unit
+    direction: Direction
+    attribution: Attribution
+    times: dict[Attribution, str] = Field(default_factory=dict)
+    fact: str | None = None
+    time: str | None = None
+    until: str | None = None
+    of: str = "TRUE"
+    exists: str = "TRUE"
+    numerator: str = "1"
+    denominator: str | None = "1"
+    matures: str | None = None
+    due: str | None = None
+    key: str | None = None
+    aggregate: Aggregate = "sum"
+    let: dict[str, str] = Field(default_factory=dict)
+    parts: dict[str, Counting] = Field(default_factory=dict)
+    grid: Grid = "window"
+    gauge: bool = False
+    proportion: bool = True
+    reads: Reads = "value"
+    micro: bool = False
     variants: tuple[Variant, ...] = ()
     parameters: dict[str, ParameterSpec] = Field(default_factory=dict)
     source: tuple[str, ...]
@@ -147,44 +139,69 @@ class Definition(_Row):
             raise ValueError(f"{self.id}: a gauge has the attribution gauge, nothing else has")
         if (self.matures is None) != (self.attribution != "cohort-final"):
             raise ValueError(f"{self.id}: a cohort says when it matures, nothing else does")
+        if (self.fact is None) == (not self.parts):
+            raise ValueError(f"{self.id}: a KPI has a fact, or parts that have")
+        known = {*self.parameters, _CONDITIONS_OF_USE}
         names = {name for variant in self.variants for name in variant.when}
         names |= {name for spec in self.parameters.values() for name in spec.used_when}
-        for name in sorted(names - self.parameters.keys()):
+        for name in sorted(names - known):
             raise ValueError(f"{self.id}: a condition on {name}, which is no parameter")
-        self.expressions()
+        for attribution in self.attributions:
+            self.attributed(attribution).check()
         for variant in self.variants:
-            self._with(variant).expressions()
+            self._with(variant).check()
         return self
 
-    def expressions(self) -> dict[str, Expression]:
-        """The parsed expressions by name, those that are absent left out.
+    @property
+    def attributions(self) -> tuple[Attribution, ...]:
+        """Attributions that may be chosen, the default first."""
+        others = [*self.times]
+        others += [v.attribution for v in self.variants if v.attribution and v.when == {
+            "attribution": v.attribution}]  # fmt: skip
+        return tuple(dict.fromkeys([self.attribution, *others]))
+
+    def countings(self) -> dict[str, Counting]:
+        """What is counted, by name of the part; the only one of a plain KPI has no name."""
+        if self.parts:
+            return self.parts
+        own = self.model_dump(include=set(Counting.model_fields), exclude_none=True)
+        if self.denominator is None:
+            own["denominator"] = "0"
+        return {"": Counting.model_validate(own)}
+
+    def check(self) -> None:
+        """Parse everything.
 
         Raises:
-            ValueError: for an expression that is not in the language, an unknown fact, column or
-                parameter.
+            ValueError: for an expression that cannot be.
         """
-        if self.fact not in FACT_KINDS:
-            raise ValueError(
-                f"{self.id}: unknown fact {self.fact}; {nearest(self.fact, FACT_KINDS)}"
-            )
-        known = {column.name for column in columns(self.fact)}
-        names: dict[str, Expression] = {}
-        for name, text in self.let.items():
-            if name in known:
-                raise ValueError(f"{self.id}: {name} is a column, not free for a name of a part")
-            names[name] = Expression.parse(text, names)
+        names = self.parameter_names()
+        spans = set()
+        for name, counting in self.countings().items():
+            counting.expressions(f"{self.id}.{name}".rstrip("."), names)
+            spans.add(counting.until is not None)
+        if not self.parts and spans != {self.attribution == "clip"}:
+            raise ValueError(f"{self.id}: what is clipped has an end, nothing else has")
+        if self.parts:
+            self.combination()
+
+    def combination(self) -> dict[str, Expression]:
+        """Numerator and denominator of a composite, over the sums of its parts.
+
+        Raises:
+            ValueError: for an expression that is not in the language or names no part.
+        """
         found = {}
-        for name in EXPRESSIONS:
-            text = getattr(self, name)
-            if text is not None:
-                found[name] = expression = Expression.parse(text, names)
-                for column in expression.columns - known:
-                    raise ValueError(f"{self.id}.{name}: no column {column} in {self.fact}")
-                for parameter in expression.parameters - self._parameter_names():
-                    raise ValueError(f"{self.id}.{name}: no parameter {parameter}")
+        for place in ("numerator", "denominator"):
+            text = getattr(self, place) or "0"
+            found[place] = Expression.parse(text)
+            check_names(
+                f"{self.id}.{place}", found[place], self.parts, self.parameter_names(), "its parts"
+            )
         return found
 
-    def _parameter_names(self) -> set[str]:
+    def parameter_names(self) -> set[str]:
+        """Names that stand in expressions as ``:name``."""
         names = set()
         for name, spec in self.parameters.items():
             entries = spec.default if spec.type == "mapping" else ()
@@ -193,7 +210,28 @@ class Definition(_Row):
 
     def _with(self, variant: Variant) -> Definition:
         changed = variant.model_dump(exclude={"when"}, exclude_none=True)
+        if variant.until is None and variant.time is not None:
+            changed["until"] = None
         return self.model_copy(update={**changed, "variants": ()})
+
+    def attributed(self, attribution: Attribution) -> Definition:
+        """The definition under one of its attributions.
+
+        Raises:
+            DefinitionError: for an attribution that the KPI cannot have.
+        """
+        if attribution == self.attribution:
+            return self
+        for variant in self.variants:
+            if variant.when == {"attribution": attribution}:
+                return self._with(variant)
+        if attribution not in self.times:
+            allowed = " or ".join(self.attributions)
+            raise DefinitionError(
+                f"{self.id} cannot be attributed by {attribution}; write {allowed}", "attribution"
+            )
+        changed = {"attribution": attribution, "time": self.times[attribution], "times": {}}
+        return self.model_copy(update=changed)
 
     def of_parameters(self, parameters: Mapping[str, Parameter]) -> Definition:
         """The definition as it is for these parameters: itself, or the first variant that fits."""

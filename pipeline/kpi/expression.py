@@ -9,6 +9,7 @@ ClickHouse SQL for the warehouse. Allowed are column names, integers, strings, `
 * ``intDiv(a, b)``: integer division, truncated toward zero.
 * ``a / b``, ``EXP(x)`` and literals with a point: real numbers, which must end in ``ROUND(x)``,
   the nearest integer, halves to even. Results are integers, strings or booleans, never reals.
+* ``BIN(x)``: the beginning of the logarithmic bin of ``pipeline/kpi/bins.py`` that ``x`` lies in.
 * A divisor is a literal or parameter other than 0, so nothing ever divides by zero.
 * Logic is three-valued as in SQL; ``LEAST`` and ``GREATEST`` leave nulls out; ``IN`` takes no null.
 * Integers are 64 bits wide: results beyond that are undefined.
@@ -16,9 +17,10 @@ ClickHouse SQL for the warehouse. Allowed are column names, integers, strings, `
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from typing import Any, cast
 
 from pipeline.kpi.clickhouse_code import clickhouse_sql
 from pipeline.kpi.nodes import Binder, ExpressionError, Node, Term, Value
@@ -27,8 +29,8 @@ from pipeline.kpi.python_code import PythonCode, PythonFunction
 from schemas.facts import HEADER_COLUMNS, Column, columns
 
 __all__ = [
-    "Expression", "ExpressionError", "PythonFunction", "Value", "bind", "compile_python",
-    "python_function", "to_clickhouse",
+    "Expression", "ExpressionError", "PythonFunction", "Value", "bind", "bind_parts",
+    "compile_python", "parts_function", "python_function", "to_clickhouse",
 ]  # fmt: skip
 
 AS_OF_PARAMETER = "{as_of_ms:Int64}"
@@ -110,6 +112,25 @@ def bind(expression: Expression, kind: str, parameters: Mapping[str, Value]) -> 
 def python_function(term: Term, kind: str) -> PythonFunction:
     """The Python function of a bound expression of a fact kind."""
     return PythonCode(_places(kind)).compile(term)
+
+
+def bind_parts(
+    expression: Expression, parts: Sequence[str], parameters: Mapping[str, Value]
+) -> Term:
+    """Bind an expression over the integer sums of ``parts``.
+
+    Raises:
+        ExpressionError: for an unknown part or parameter, or types that do not fit.
+    """
+    named = tuple(Column(name, int, nullable=False, comment="") for name in parts)
+    return Binder(named, parameters).bind(expression.root)
+
+
+def parts_function(term: Term, parts: Sequence[str]) -> Callable[[Sequence[int]], int]:
+    """The function of a bound expression over sums, given in the order of ``parts``."""
+    places = {name: f"f[{i}]" for i, name in enumerate(parts)}
+    function = cast("Callable[[Any, int], int]", PythonCode(places).compile(term))
+    return lambda sums: function(sums, 0)
 
 
 def compile_python(

@@ -36,11 +36,12 @@ class Changes(NamedTuple):
 
 
 def settle(
-    ledger: Ledger, rows: Iterable[Row], plan: Plan, panes: Panes, as_of_ms: int
+    ledger: Ledger, rows: Iterable[Row], plan: Plan, panes: Panes, as_of_ms: int, span_ms: int
 ) -> tuple[Ledger, Changes, int | None]:
     """Bring ``panes`` to ``rows`` and return the new ledger and what has to be told.
 
-    The third value is the next moment at which time alone changes a contribution, if there is one.
+    ``span_ms`` is how far what is clipped has grown: the clock, or earlier. The third value is the
+    next moment at which time alone changes a contribution, if there is one.
     """
     new: Ledger = {}
     changes = Changes([], [])
@@ -53,12 +54,12 @@ def settle(
         elif not plan.is_timed(row.kind):
             new[row.fact_id] = old
             continue
-        contributions = plan.contributions(row.kind, row.fact, as_of_ms)
+        contributions = plan.contributions(row.kind, row.fact, as_of_ms, span_ms)
         before = old.contributions if old is not None else ()
         if before != contributions:
             panes.change(before, contributions)
         new[row.fact_id] = Entry(row.kind, digest, contributions)
-        row_due_ms = plan.due_ms(row.kind, row.fact, as_of_ms)
+        row_due_ms = plan.due_ms(row.kind, row.fact, as_of_ms, span_ms)
         if row_due_ms is not None and (due_ms is None or row_due_ms < due_ms):
             due_ms = row_due_ms
     for fact_id, entry in ledger.items():

@@ -1,27 +1,32 @@
 """Merging shares into windows: what the owner of an exhibit holds.
 
-Shares of all source partitions are summed per pane, panes into windows. Windows are running sums:
-a changed share moves every window it lies in by the difference, and the clock moves sliding windows
-by the seconds that enter and leave.
+Shares of all source partitions are summed per pane, panes into windows of each cell and of each
+total over cells. The clock moves sliding windows by the seconds that enter and leave, and lets what
+is clipped and still open grow.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from heapq import heappop, heappush
 from itertools import product
 from typing import NamedTuple
 
 from pipeline.kpi.calendar import bucket
 from pipeline.kpi.panes import QUARTER_MS, SECOND_MS, PaneKey
-from pipeline.kpi.plan import ExhibitPlan, Group, settles_ms
-from schemas.exhibit import All, Sliding, Today, Tumbling, TumblingSize, Window
+from pipeline.kpi.plan import ROWS, ExhibitPlan, Group, settles_ms
+from pipeline.kpi.spans import OPEN
+from pipeline.kpi.vectors import Told, add, change, is_empty
+from pipeline.kpi.windows import Windows
+from schemas.exhibit import Sliding, Today, Tumbling, TumblingSize, Window
 from schemas.values import TOTAL
 
 Cell = tuple[str, ...]
-Vector = list[int]
+_Place = tuple[int, Cell]
+
+TRENDING_PERIODS = 3
+"""How many periods must each have been better than the one before for a missed value to trend."""
 
 
 class Slot(NamedTuple):
@@ -31,66 +36,64 @@ class Slot(NamedTuple):
     start_ms: int | None
 
 
-@dataclass(eq=False)
-class _Panes:
-    """Merged panes and windows of one group in one cell, roll-ups included."""
-
-    everything: Vector
-    fine: dict[int, Vector] = field(default_factory=dict)
-    buckets: dict[Slot, Vector] = field(default_factory=dict)
-    running: dict[str, Vector] = field(default_factory=dict)
-    shares: dict[PaneKey, dict[str, tuple[int, ...]]] = field(default_factory=dict)
-
-
 class Merge:
-    """State of one exhibit: shares of every source, windows, and which cells changed."""
+    """State of one exhibit: shares of every source, windows, and which cells changed.
+
+    Attributes:
+        clock_ms: The clock.
+        span_ms: How far what is clipped has grown: the clock, unless a replay has come to its end.
+        dirty: Cells and windows whose values may have changed.
+    """
 
     def __init__(self, plan: ExhibitPlan) -> None:
         exhibit = plan.exhibit
         self.plan = plan
         self.clock_ms = 0
+        self.span_ms = 0
         self._edge_ms = 0
         self.zone = exhibit.time_zone
         self.sliding = [w for w in exhibit.windows if isinstance(w, Sliding)]
         self.tumbling: list[Tumbling] = [w for w in exhibit.windows if isinstance(w, Tumbling)]
         self.today = Today() in exhibit.windows
-        sizes = {w.size for w in self.tumbling}
-        if self.today:
-            sizes.add("day")
-        self._sizes: list[TumblingSize] = sorted(sizes)
+        self._sizes: list[TumblingSize] = sorted({*plan.sizes, *plan.grids})
         self._groups = {group.key: group for group in plan.groups}
         # A bucket is published again when it ends, and when what lies in it has settled.
         self._delays_ms = {0} | {settles_ms(kpi) for kpi in plan.kpis}
-        self._ages = [g for g in plan.groups if any(s.kpi.reads == "age" for s in g.series)]
-        self._shares: dict[PaneKey, dict[str, tuple[int, ...]]] = defaultdict(dict)
+        self._ages = {
+            group.key for r in plan.readings if r.kpi.reads == "age" for group, _ in r.places
+        }
+        self._trends = any(entry.target is not None for entry in exhibit.kpis)
+        self._shares: dict[PaneKey, dict[str, Told]] = defaultdict(dict)
         self._by_source: defaultdict[str, set[PaneKey]] = defaultdict(set)
-        self._panes: dict[tuple[int, Cell], _Panes] = {}
-        self._seconds: defaultdict[int, set[tuple[int, Cell]]] = defaultdict(set)
+        self._windows: dict[_Place, Windows] = {}
+        self._seconds: defaultdict[int, set[_Place]] = defaultdict(set)
         self._ends: dict[int, set[tuple[Cell, Slot]]] = {}
         self._end_heap: list[int] = []
+        self._open: set[_Place] = set()
+        self._turned: dict[_Place, int] = {}
         self.cells: set[Cell] = {(TOTAL,) * len(exhibit.by)}
         self.dirty: set[tuple[Cell, Slot]] = set()
         self._mark_current(self.cells)
 
     # --- shares ---------------------------------------------------------------------------------
 
-    def apply(self, source: str, key: PaneKey, share: Sequence[int]) -> None:
+    def apply(self, source: str, key: PaneKey, share: Told) -> None:
         """Let ``share`` be what ``source`` has in pane ``key`` from now on."""
         group = self._groups.get(key.group)
         if group is None:
             return
         sources = self._shares[key]
         old = sources.get(source)
-        new = tuple(share)
-        if any(new):
-            sources[source] = new
-            self._by_source[source].add(key)
-        else:
+        empty = is_empty(share)
+        if empty:
             sources.pop(source, None)
             self._by_source[source].discard(key)
-        if old == new or (old is None and not any(new)):
+        else:
+            sources[source] = share
+            self._by_source[source].add(key)
+        if old == share or (old is None and empty):
             return
-        delta = [b - a for a, b in zip(old or (0,) * len(new), new, strict=True)]
+        delta = change(old, share)
         for cell in _rollups(key.cell):
             self._move(group, cell, key, delta)
         if not sources:
@@ -99,84 +102,119 @@ class Merge:
     def forget(self, source: str) -> None:
         """Take back everything ``source`` ever gave: it begins anew."""
         for key in list(self._by_source.pop(source, ())):
-            width = len(self._shares[key][source])
-            self.apply(source, key, (0,) * width)
+            self.apply(source, key, ())
 
-    def _move(self, group: Group, cell: Cell, key: PaneKey, delta: Vector) -> None:
-        panes = self._panes.get((group.key, cell))
-        if panes is None:
-            panes = self._panes[group.key, cell] = _Panes([0] * len(delta))
-        if cell not in self.cells:
-            self.cells.add(cell)
-            self._mark_current([cell])
-        if group.aggregate != "sum":
-            panes.shares[key] = self._shares[key]
+    def _move(self, group: Group, cell: Cell, key: PaneKey, delta: Told) -> None:
+        place = (group.key, cell)
+        windows = self._windows.get(place)
+        if windows is None:
+            windows = self._windows[place] = Windows(group, delta, self._sizes)
+        if group.shape in ("max", "min"):
+            windows.shares[key] = self._shares[key]
         if key.grain == "a":
-            _add(panes.everything, delta)
-            self._mark_all(cell, gauge=group.gauge)
-            if not self.is_alive(cell):
-                self.cells.discard(cell)
-                self._mark_current([cell])
+            self._move_everything(windows, place, delta)
         elif key.grain == "q":
-            self._move_buckets(panes, cell, key.number * QUARTER_MS, delta)
+            self._move_buckets(windows, cell, key.number * QUARTER_MS, delta)
         else:
-            self._move_fine(panes, group, cell, key.number, delta)
+            self._move_fine(windows, place, key.number, delta)
 
-    def _move_buckets(self, panes: _Panes, cell: Cell, pane_ms: int, delta: Vector) -> None:
+    def _move_everything(self, windows: Windows, place: _Place, delta: Told) -> None:
+        cell = place[1]
+        add(windows.everything, delta)
+        if windows.group.shape == "span":
+            open_ = isinstance(windows.everything, list) and windows.everything[OPEN] != 0
+            (self._open.add if open_ else self._open.discard)(place)
+        self._mark_all(cell, gauge=windows.group.gauge)
+        if self.is_alive(cell) != (cell in self.cells):
+            (self.cells.discard if cell in self.cells else self.cells.add)(cell)
+            self._mark_current([cell])
+
+    def _move_buckets(self, windows: Windows, cell: Cell, pane_ms: int, delta: Told) -> None:
         for size in self._sizes:
             start_ms, end_ms = bucket(self.zone, size, pane_ms)
-            slot = Slot(Tumbling(size), start_ms)
-            vector = panes.buckets.get(slot)
-            if vector is None:
-                vector = panes.buckets[slot] = [0] * len(delta)
-                if slot.window in self.tumbling:
-                    for delay_ms in self._delays_ms:
-                        self._await(end_ms + delay_ms, cell, slot)
-            _add(vector, delta)
-            if slot.window in self.tumbling:
-                self.dirty.add((cell, slot))
+            if windows.add_bucket(size, start_ms, delta):
+                self._await_end(size, start_ms, end_ms, cell)
+            self._mark_bucket(cell, size, start_ms)
+        if windows.group.shape == "span":
+            place = (windows.group.key, cell)
+            self._turned[place] = min(self._turned.get(place, pane_ms), pane_ms)
         if self.today:
             self.dirty.add((cell, Slot(Today(), None)))
 
-    def _move_fine(
-        self, panes: _Panes, group: Group, cell: Cell, second: int, delta: Vector
-    ) -> None:
-        vector = panes.fine.get(second)
-        if vector is None:
-            vector = panes.fine[second] = [0] * len(delta)
-            self._seconds[second].add((group.key, cell))
-        _add(vector, delta)
+    def _mark_bucket(self, cell: Cell, size: TumblingSize, start_ms: int) -> None:
+        window = Tumbling(size)
+        if window not in self.tumbling:
+            return
+        self.dirty.add((cell, Slot(window, start_ms)))
+        if self._trends:
+            # Whether later periods are better than this one may have changed with it.
+            for _ in range(TRENDING_PERIODS):
+                start_ms = bucket(self.zone, size, start_ms)[1]
+                if any(start_ms in w.buckets[size] for w in self._of_cell(cell)):
+                    self.dirty.add((cell, Slot(window, start_ms)))
+
+    def _of_cell(self, cell: Cell) -> Iterator[Windows]:
+        found = (self._windows.get((group.key, cell)) for group in self.plan.groups)
+        return (windows for windows in found if windows is not None)
+
+    def _move_fine(self, windows: Windows, place: _Place, second: int, delta: Told) -> None:
+        if windows.add_fine(second, delta):
+            self._seconds[second].add(place)
         at_ms = second * SECOND_MS
         for window in self.sliding:
             if self._edge_ms - window.size_ms <= at_ms < self._edge_ms:
-                self._add_running(panes, cell, window, delta)
-
-    def _add_running(self, panes: _Panes, cell: Cell, window: Sliding, delta: Vector) -> None:
-        running = panes.running.get(window.size)
-        if running is None:
-            running = panes.running[window.size] = [0] * len(delta)
-        _add(running, delta)
-        self.dirty.add((cell, Slot(window, None)))
+                windows.add_running(window.size, delta)
+                self.dirty.add((place[1], Slot(window, None)))
 
     # --- the clock ------------------------------------------------------------------------------
 
-    def advance(self, clock_ms: int) -> None:
-        """Move the clock to ``clock_ms``; it never goes back. Sliding windows move by seconds."""
+    def advance(self, clock_ms: int, span_ms: int | None = None) -> None:
+        """Move the clock to ``clock_ms``; it never goes back. Sliding windows move by seconds.
+
+        What is clipped grows to ``span_ms``, if that is earlier than the clock.
+        """
         if clock_ms <= self.clock_ms:
             return
         if self.clock_ms and self.today and self._day(self.clock_ms) != self._day(clock_ms):
             self.dirty.update((cell, Slot(Today(), None)) for cell in self.cells)
         self.clock_ms = clock_ms
+        grown_from_ms = self.span_ms
+        self.span_ms = max(self.span_ms, clock_ms if span_ms is None else span_ms)
         self._age()
         self._settle(clock_ms)
+        self._grow(grown_from_ms)
         self._advance_edge(clock_ms // SECOND_MS * SECOND_MS)
 
     def _age(self) -> None:
         """Whatever is told as an age grows with the clock."""
-        for group in self._ages:
-            for key, cell in self._panes:
-                if key == group.key and self.vector(group, cell, Slot(All(), None))[2]:
-                    self._mark_current([cell])
+        for (key, cell), windows in self._windows.items():
+            if key in self._ages and windows.extreme(None, None, fine=False)[2]:
+                self._mark_current([cell])
+
+    def _grow(self, from_ms: int) -> None:
+        """Whatever is clipped and open reaches into the windows up to the clock."""
+        turned, self._turned = self._turned, {}
+        for place in {*turned, *self._open}:
+            begin_ms = min(from_ms, turned.get(place, from_ms))
+            windows, cell = self._windows[place], place[1]
+            self._mark_current([cell])
+            for size in self._sizes:
+                if Tumbling(size) in self.tumbling:
+                    self._reach(windows, cell, size, begin_ms)
+
+    def _reach(self, windows: Windows, cell: Cell, size: TumblingSize, from_ms: int) -> None:
+        start_ms, end_ms = bucket(self.zone, size, from_ms)
+        while start_ms < self.span_ms:
+            if windows.goes_on(size, start_ms):
+                if windows.add_bucket(size, start_ms, None):
+                    self._await_end(size, start_ms, end_ms, cell)
+            elif start_ms not in windows.buckets[size]:
+                following = next(windows.starts(size, start_ms, self.span_ms), None)
+                if following is None:
+                    return
+                start_ms, end_ms = bucket(self.zone, size, following)
+            self._mark_bucket(cell, size, start_ms)
+            start_ms, end_ms = bucket(self.zone, size, end_ms)
 
     def _advance_edge(self, clock_ms: int) -> None:
         before_ms, self._edge_ms = self._edge_ms, clock_ms
@@ -195,37 +233,42 @@ class Merge:
         for shift_ms, sign in ((0, 1), (window.size_ms, -1)):
             first = (before_ms - shift_ms) // SECOND_MS
             for second in range(first, (clock_ms - shift_ms) // SECOND_MS):
-                for group, cell in self._seconds.get(second, ()):
-                    panes = self._panes[group, cell]
-                    vector = [sign * n for n in panes.fine[second]]
-                    self._add_running(panes, cell, window, vector)
+                for place in self._seconds.get(second, ()):
+                    windows = self._windows[place]
+                    windows.add_running(window.size, windows.fine[second], sign)
+                    self.dirty.add((place[1], Slot(window, None)))
 
     def _refill(self, window: Sliding) -> None:
         first = (self._edge_ms - window.size_ms) // SECOND_MS
         last = self._edge_ms // SECOND_MS
-        for (_, cell), panes in self._panes.items():
-            if panes.running.pop(window.size, None) is not None:
+        for (_, cell), windows in self._windows.items():
+            if windows.running.pop(window.size, None) is not None:
                 self.dirty.add((cell, Slot(window, None)))
-            for second, vector in panes.fine.items():
+            for second, vector in windows.fine.items():
                 if first <= second < last:
-                    self._add_running(panes, cell, window, vector)
+                    windows.add_running(window.size, vector)
+                    self.dirty.add((cell, Slot(window, None)))
 
     def _forget_seconds(self, floor_ms: int) -> None:
         floor = floor_ms // SECOND_MS
         for second in [s for s in self._seconds if s < floor]:
             for place in self._seconds.pop(second):
-                del self._panes[place].fine[second]
+                del self._windows[place].fine[second]
 
     def _day(self, at_ms: int) -> int:
         return bucket(self.zone, "day", at_ms)[0]
 
-    def _await(self, at_ms: int, cell: Cell, slot: Slot) -> None:
-        if at_ms <= self.clock_ms:
+    def _await_end(self, size: TumblingSize, start_ms: int, end_ms: int, cell: Cell) -> None:
+        if Tumbling(size) not in self.tumbling:
             return
-        if at_ms not in self._ends:
-            self._ends[at_ms] = set()
-            heappush(self._end_heap, at_ms)
-        self._ends[at_ms].add((cell, slot))
+        for delay_ms in self._delays_ms:
+            at_ms = end_ms + delay_ms
+            if at_ms <= self.clock_ms:
+                continue
+            if at_ms not in self._ends:
+                self._ends[at_ms] = set()
+                heappush(self._end_heap, at_ms)
+            self._ends[at_ms].add((cell, Slot(Tumbling(size), start_ms)))
 
     def _settle(self, clock_ms: int) -> None:
         """Buckets that the clock has made final are published again."""
@@ -246,55 +289,98 @@ class Merge:
         return None, None
 
     def vector(self, group: Group, cell: Cell, slot: Slot) -> Sequence[int]:
-        """Accumulators of ``group`` in ``cell`` over the window; zeros where there is nothing."""
-        panes = self._panes.get((group.key, cell))
-        zeros = [0] * group.length
-        if panes is None:
-            return zeros
-        if group.aggregate != "sum":
-            return self._extreme(group, panes, slot)
-        if group.gauge:
-            return panes.everything
+        """Sums of ``group`` in ``cell`` over the window; zeros where there is nothing."""
+        windows = self._windows.get((group.key, cell))
+        if windows is None:
+            return [0] * group.length
+        if group.shape == "map":
+            return [self.named(group, cell, slot).get(ROWS, 0), *(0,) * (group.length - 1)]
+        start_ms, end_ms = self.bounds(slot)
+        if group.shape == "span":
+            return self._span(windows, slot, start_ms, end_ms)
+        if group.shape != "sum":
+            timeless = group.gauge or start_ms is None
+            fine = isinstance(slot.window, Sliding)
+            return windows.extreme(
+                None if timeless else start_ms, None if timeless else end_ms, fine=fine
+            )
+        found = self._told(windows, slot, start_ms)
+        return found if isinstance(found, list) else [0] * group.length
+
+    def named(self, group: Group, cell: Cell, slot: Slot) -> dict[str, int]:
+        """Sums by name of a map; empty where there is nothing."""
+        windows = self._windows.get((group.key, cell))
+        found = None if windows is None else self._told(windows, slot, self.bounds(slot)[0])
+        return found if isinstance(found, dict) else {}
+
+    def _told(self, windows: Windows, slot: Slot, start_ms: int | None) -> Told | None:
+        if windows.group.gauge:
+            return windows.everything
         match slot.window:
             case Sliding(size=size):
-                return panes.running.get(size, zeros)
+                return windows.running.get(size)
+            case Today() if start_ms is not None:
+                return windows.buckets["day"].get(start_ms)
+            case Tumbling(size=size) if start_ms is not None:
+                return windows.buckets[size].get(start_ms)
+        return windows.everything
+
+    def _span(
+        self, windows: Windows, slot: Slot, start_ms: int | None, end_ms: int | None
+    ) -> list[int]:
+        until_ms = self.span_ms if end_ms is None else min(end_ms, self.span_ms)
+        match slot.window:
+            case Sliding(size=size):
+                return windows.span(start_ms, until_ms, sliding=size)
             case Today():
-                return panes.buckets.get(Slot(Tumbling("day"), self._day(self.clock_ms)), zeros)
-            case Tumbling():
-                return panes.buckets.get(slot, zeros)
-        return panes.everything
+                size_: TumblingSize = "day"
+            case Tumbling(size=size_):
+                pass
+            case _:
+                return windows.span(None, until_ms)
+        if start_ms is not None and until_ms <= start_ms:
+            return [0] * windows.group.length
+        return windows.span(start_ms, until_ms, size=size_)
 
-    def _extreme(self, group: Group, panes: _Panes, slot: Slot) -> Sequence[int]:
-        """Extremes are not summed: the shares in the window are looked through."""
-        best: Callable[[Iterable[int]], int] = max if group.aggregate == "max" else min
-        rows = exists = 0
-        values = []
-        for key, sources in panes.shares.items():
-            if self._inside(group, key, slot):
-                for share in sources.values():
-                    rows += share[0]
-                    exists += share[3]
-                    if share[2]:
-                        values.append(share[1])
-        # An extreme does not tell which rows came late.
-        padding = (0,) * (group.length - 4)
-        extreme = (rows, best(values), 1, exists) if values else (rows, 0, 0, exists)
-        return (*extreme, *padding)
-
-    def _inside(self, group: Group, key: PaneKey, slot: Slot) -> bool:
+    def intervals(
+        self, groups: Iterable[Group], cell: Cell, slot: Slot, size: TumblingSize
+    ) -> Iterator[Slot]:
+        """Whole intervals of the window that the clock has passed, where any group has facts."""
         start_ms, end_ms = self.bounds(slot)
-        if group.gauge or start_ms is None or end_ms is None:
-            return key.grain == "a"
-        if isinstance(slot.window, Sliding):
-            return key.grain == "s" and start_ms <= key.number * SECOND_MS < end_ms
-        return key.grain == "q" and start_ms <= key.number * QUARTER_MS < end_ms
+        until_ms = self.clock_ms if end_ms is None else min(end_ms, self.clock_ms)
+        starts: set[int] = set()
+        for group in groups:
+            windows = self._windows.get((group.key, cell))
+            if windows is not None:
+                starts.update(windows.starts(size, start_ms, until_ms))
+        for begin_ms in sorted(starts):
+            if bucket(self.zone, size, begin_ms)[1] <= until_ms:
+                yield Slot(Tumbling(size), begin_ms)
+
+    def days_before(self, slot: Slot, days: int) -> Iterator[Slot]:
+        """The whole local days before the day that a window begins in, the latest first."""
+        start_ms, _ = self.bounds(slot)
+        if start_ms is None:
+            return
+        at_ms = self._day(start_ms)
+        for _ in range(days):
+            at_ms = self._day(at_ms - 1)
+            yield Slot(Tumbling("day"), at_ms)
+
+    def periods_before(self, slot: Slot, count: int) -> Iterator[Slot]:
+        """The buckets right before a bucket, the latest first; none for other windows."""
+        if not isinstance(slot.window, Tumbling) or slot.start_ms is None:
+            return
+        start_ms = slot.start_ms
+        for _ in range(count):
+            start_ms = bucket(self.zone, slot.window.size, start_ms - 1)[0]
+            yield Slot(slot.window, start_ms)
 
     def is_alive(self, cell: Cell) -> bool:
         """Whether some fact lies in the cell; the total is always there."""
         if all(value == TOTAL for value in cell):
             return True
-        found = (self._panes.get((group.key, cell)) for group in self.plan.groups)
-        return any(panes is not None and panes.everything[0] for panes in found)
+        return any(_rows(windows.everything) for windows in self._of_cell(cell))
 
     def has_facts(self, cell: Cell, slot: Slot) -> bool:
         """Whether some fact of the exhibit lies in the window."""
@@ -318,15 +404,14 @@ class Merge:
             for window in self.plan.exhibit.windows:
                 if window.kind != "tumbling":
                     yield cell, Slot(window, None)
-        for (_, cell), panes in self._panes.items():
-            for slot in panes.buckets:
-                if slot.window in self.tumbling:
-                    yield cell, slot
+        for (_, cell), windows in self._windows.items():
+            for window in self.tumbling:
+                for start_ms in windows.buckets[window.size]:
+                    yield cell, Slot(window, start_ms)
 
 
-def _add(vector: Vector, delta: Sequence[int]) -> None:
-    for index, number in enumerate(delta):
-        vector[index] += number
+def _rows(told: Told) -> int:
+    return told.get(ROWS, 0) if isinstance(told, Mapping) else told[0]
 
 
 def _rollups(cell: Cell) -> Iterable[Cell]:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
+from pipeline.kpi.bins import bin_floor
 from schemas.facts import Column
 
 Value = int | float | str | bool | None
@@ -103,7 +104,7 @@ _ARITHMETIC: Final[dict[str, Callable[..., Value]]] = {
     **COMPARISONS,
     "+": operator.add, "-": operator.sub, "*": operator.mul, "NEG": operator.neg, "ABS": abs,
     "/": lambda a, b: float(a) / float(b), "intDiv": divide_integers,
-    "ROUND": round_real, "EXP": exp_real,
+    "ROUND": round_real, "EXP": exp_real, "BIN": bin_floor,
 }  # fmt: skip
 _SAME_TYPE: Final = frozenset({"CASE", "COALESCE", "LEAST", "GREATEST"})
 
@@ -299,7 +300,7 @@ class Binder:
             self._comparable(node, terms)
             type_: Type = "bool"
         else:
-            integers_only = op in ("intDiv", "ABS")
+            integers_only = op in ("intDiv", "ABS", "BIN")
             allowed: tuple[Type, ...] = ("int",) if integers_only else ("int", "real")
             terms = [self._typed(arg, *allowed) for arg in node.args]
             real = any(term.type == "real" for term in terms)

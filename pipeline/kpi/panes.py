@@ -8,10 +8,11 @@ A share is the whole sum of this partition in one pane, so publishing it again c
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, Literal, NamedTuple
 
 from pipeline.kpi.plan import NO_TIME, Contribution, Plan
+from pipeline.kpi.vectors import Told, Wire, add, empty_like, is_empty
 
 Grain = Literal["s", "q", "a"]
 SECOND_MS: Final = 1_000
@@ -32,21 +33,18 @@ class PaneKey(NamedTuple):
 
 
 class _Sum:
-    """Linear accumulators."""
+    """Linear accumulators, by place or by name."""
 
     __slots__ = ("vector",)
 
-    def __init__(self) -> None:
-        self.vector: list[int] = []
+    def __init__(self, like: Told) -> None:
+        self.vector = empty_like(like)
 
-    def add(self, vector: Iterable[int], sign: int) -> None:
-        if not self.vector:
-            self.vector = [sign * n for n in vector]
-        else:
-            self.vector = [a + sign * b for a, b in zip(self.vector, vector, strict=True)]
+    def add(self, vector: Told, sign: int) -> None:
+        add(self.vector, vector, sign)
 
-    def share(self) -> tuple[int, ...]:
-        return tuple(self.vector)
+    def share(self) -> Wire:
+        return dict(self.vector) if isinstance(self.vector, dict) else tuple(self.vector)
 
 
 class _Extreme:
@@ -60,7 +58,9 @@ class _Extreme:
         self.exists = 0
         self.values: Counter[int] = Counter()
 
-    def add(self, vector: Iterable[int], sign: int) -> None:
+    def add(self, vector: Told, sign: int) -> None:
+        if isinstance(vector, Mapping):
+            raise TypeError("an extreme is no map")
         rows, value, known, exists, *_ = vector
         self.rows += sign * rows
         self.exists += sign * exists
@@ -69,7 +69,7 @@ class _Extreme:
             if not self.values[value]:
                 del self.values[value]
 
-    def share(self) -> tuple[int, ...]:
+    def share(self) -> Wire:
         if not self.values:
             return (self.rows, 0, 0, self.exists)
         extreme = max(self.values) if self.largest else min(self.values)
@@ -103,8 +103,10 @@ class Panes:
         for key in self._keys(contribution, slides=group.exhibit.slides):
             pane = self._panes.get(key)
             if pane is None:
-                largest = group.aggregate == "max"
-                pane = _Sum() if group.aggregate == "sum" else _Extreme(largest=largest)
+                if group.shape in ("max", "min"):
+                    pane = _Extreme(largest=group.shape == "max")
+                else:
+                    pane = _Sum(contribution.vector)
                 self._panes[key] = pane
             pane.add(contribution.vector, sign)
             self._dirty.add(key)
@@ -122,7 +124,7 @@ class Panes:
         """Publish every pane at the next tick: what was published before is not known."""
         self._dirty.update(self._panes)
 
-    def drain(self, tick_ms: int) -> list[tuple[PaneKey, tuple[int, ...]]]:
+    def drain(self, tick_ms: int) -> list[tuple[PaneKey, Wire]]:
         """Shares that changed since the last tick, in a fixed order; empty ones as no rows."""
         self._forget_fine(tick_ms)
         shares = []
@@ -132,7 +134,7 @@ class Panes:
                 continue
             share = pane.share()
             shares.append((key, share))
-            if not any(share):
+            if is_empty(share):
                 del self._panes[key]
         self._dirty.clear()
         return shares

@@ -16,7 +16,7 @@ AS_OF: Final = "as_of_ms"
 ALLOWED: Final = (
     "columns, integers, 'strings', TRUE, FALSE, NULL, :parameters, :as_of_ms, = <> < <= > >=, "
     "IS [NOT] NULL, [NOT] IN (...), AND, OR, NOT, + - * /, intDiv, CASE WHEN, COALESCE, LEAST, "
-    "GREATEST, ROUND, EXP, ABS"
+    "GREATEST, ROUND, EXP, ABS, BIN"
 )
 
 _BINARY: Final[dict[type[exp.Expr], str]] = {
@@ -104,6 +104,8 @@ class _Parser:
                 if len(tree.expressions) != 2:
                     raise self._error(tree, "intDiv takes two arguments")
                 return self._make(tree, "intDiv", *tree.expressions)
+            case exp.Anonymous() if tree.name.upper() == "BIN" and len(tree.expressions) == 1:
+                return self._make(tree, "BIN", *tree.expressions)
             case exp.Case() if tree.this is None:
                 parts: list[exp.Expr] = []
                 for branch in tree.args["ifs"]:

@@ -1,9 +1,14 @@
 """From exhibits to what a fold adds up: groups of accumulators, and contributions of facts.
 
-A *group* is all KPIs of one exhibit that count rows of one fact kind at one time. Its accumulators
-are integers in one vector: first the rows that lie there, then of each of its series numerator,
-denominator, "exists", and for each bucket size of the exhibit how many rows were told only after
-their bucket had settled. Sums are linear, so a correction takes back exactly what was added.
+A *group* is everything of one exhibit that counts rows of one fact kind at one time. Its
+accumulators are integers in one vector, so a correction takes back exactly what was added. There
+are three kinds of groups:
+
+* sums: the rows that lie there, then for each series numerator, denominator, "exists", and for each
+  bucket size how many rows were told only after their bucket had settled;
+* spans, of what is clipped: two contributions a fact, at its start and at its end, each with how
+  much the rate changes there and with rate times time (see :mod:`pipeline.kpi.spans`);
+* maps: sums by name, for percentiles and comparisons of groups.
 """
 
 from __future__ import annotations
@@ -18,18 +23,23 @@ from typing import Final, Literal, NamedTuple
 import msgspec
 
 from pipeline.kpi.calendar import bucket
-from pipeline.kpi.catalogue import Aggregate, Catalogue, CompiledKpi, check_exhibit
+from pipeline.kpi.catalogue import Catalogue, CompiledKpi, CompiledPart, check_exhibit
+from pipeline.kpi.hours import OpenHours
 from pipeline.kpi.told import told_ms
-from schemas.exhibit import Exhibit, KpiEntry, Sliding, Tumbling, TumblingSize
+from schemas.exhibit import Exhibit, KpiEntry, Sliding, Today, Tumbling, TumblingSize
 from schemas.facts import Fact, Header
 
 Cohort = Literal["all", "provisional", "final"]
+Shape = Literal["sum", "max", "min", "map", "span"]
 
 NO_TIME: Final = -1
 """Time of a contribution to a gauge: it holds at the clock, in no window."""
 
 NUMERATOR, DENOMINATOR, EXISTS, LATE = 0, 1, 2, 3
 """Places in the integers of a series; from ``LATE`` on there is one for each bucket size."""
+
+ROWS: Final = "#"
+"""Name under which a map counts its rows; ``+name`` and ``/name`` are its sums."""
 
 
 class Contribution(msgspec.Struct, frozen=True, array_like=True):
@@ -38,15 +48,24 @@ class Contribution(msgspec.Struct, frozen=True, array_like=True):
     group: int
     cell: tuple[str, ...]
     time_ms: int
-    vector: tuple[int, ...]
+    vector: tuple[int, ...] | dict[str, int]
 
 
 class Series(NamedTuple):
-    """One row kind of an exhibit: a KPI, or the provisional or final reading of a cohort."""
+    """What is summed up: a part of a KPI, or the provisional or final reading of a cohort."""
+
+    kpi: CompiledKpi
+    part: CompiledPart
+    cohort: Cohort
+
+
+class Reading(NamedTuple):
+    """One row kind of an exhibit, and where each part of its KPI is summed up."""
 
     entry: KpiEntry
     kpi: CompiledKpi
     cohort: Cohort
+    places: tuple[tuple[Group, int], ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,18 +75,18 @@ class Group:
     key: int
     exhibit: ExhibitPlan
     fact: str
-    aggregate: Aggregate
+    shape: Shape
     gauge: bool
     series: tuple[Series, ...]
 
     @property
     def width(self) -> int:
-        """Integers a series takes in the vector."""
+        """Integers a series takes in a vector as it is read."""
         return LATE + len(self.exhibit.sizes)
 
     @property
     def length(self) -> int:
-        """Integers in the vector."""
+        """Integers in a vector as it is read: rows, then each series."""
         return 1 + self.width * len(self.series)
 
     def numbers(self, vector: Sequence[int], index: int) -> Sequence[int]:
@@ -75,25 +94,45 @@ class Group:
         begin = 1 + index * self.width
         return vector[begin : begin + self.width]
 
-    def vector(self, fact: Fact, time_ms: int, as_of_ms: int) -> tuple[int, ...]:
-        """Accumulators of one fact of this group's kind and cell that lies at ``time_ms``."""
+    # --- contributions --------------------------------------------------------------------------
+
+    def contributions(
+        self, cell: tuple[str, ...], fact: Fact, as_of_ms: int
+    ) -> Iterable[Contribution]:
+        """What ``fact``, which lies in ``cell``, adds as of the clock."""
+        part = self.series[0].part
+        time_ms = part.time(fact, as_of_ms)
+        if time_ms is None:
+            return
+        if self.shape == "span":
+            yield from self._span(cell, fact, time_ms, as_of_ms)
+            return
+        hours = self.exhibit.hours
+        if hours is not None and not self.gauge and not hours.is_open(time_ms):
+            return
+        if self.shape == "map":
+            yield Contribution(self.key, cell, time_ms, self._named(fact, as_of_ms))
+            return
+        vector = self._vector(fact, time_ms, as_of_ms)
+        if not self.gauge:
+            yield Contribution(self.key, cell, time_ms, vector)
+        elif any(vector[1:]):
+            yield Contribution(self.key, cell, NO_TIME, vector)
+
+    def _vector(self, fact: Fact, time_ms: int, as_of_ms: int) -> tuple[int, ...]:
         found = [1]
         late_ms = told_ms(fact) - time_ms
         for series in self.series:
-            kpi = series.kpi
-            counts = bool(kpi.of(fact, as_of_ms))
-            if counts and series.cohort == "final" and kpi.matures is not None:
-                matures_ms = kpi.matures(fact, as_of_ms)
-                counts = matures_ms is not None and matures_ms <= as_of_ms
+            counts = _counts(series, fact, as_of_ms)
             if counts:
-                numerator = kpi.numerator(fact, as_of_ms)
-                known = numerator is not None or self.aggregate == "sum"
+                numerator = series.part.numerator(fact, as_of_ms)
+                known = numerator is not None or self.shape == "sum"
                 found.append(int(numerator or 0))
-                found.append(int(kpi.denominator(fact, as_of_ms)) if known else 0)
+                found.append(int(series.part.denominator(fact, as_of_ms)) if known else 0)
             else:
                 found += (0, 0)
-            found.append(1 if kpi.exists(fact, as_of_ms) else 0)
-            settles = settles_ms(kpi)
+            found.append(1 if series.part.exists(fact, as_of_ms) else 0)
+            settles = settles_ms(series.kpi)
             for size in self.exhibit.sizes:
                 late = counts and late_ms > settles and not self.gauge
                 found.append(1 if late and self._late(size, time_ms, late_ms, settles) else 0)
@@ -103,6 +142,72 @@ class Group:
         end_ms = bucket(self.exhibit.exhibit.time_zone, size, time_ms)[1]
         return time_ms + late_ms > end_ms + settles
 
+    def _named(self, fact: Fact, as_of_ms: int) -> dict[str, int]:
+        series = self.series[0]
+        found = {ROWS: 1}
+        key = series.part.key(fact, as_of_ms) if series.part.key is not None else None
+        if key is not None and _counts(series, fact, as_of_ms):
+            found[f"+{key}"] = int(series.part.numerator(fact, as_of_ms) or 0)
+            found[f"/{key}"] = int(series.part.denominator(fact, as_of_ms))
+        return found
+
+    def _span(
+        self, cell: tuple[str, ...], fact: Fact, from_ms: int, as_of_ms: int
+    ) -> Iterable[Contribution]:
+        part = self.series[0].part
+        until_ms = part.until(fact, as_of_ms) if part.until is not None else None
+        rates: list[int] = []
+        for series in self.series:
+            counts = _counts(series, fact, as_of_ms)
+            rates.append(int(series.part.numerator(fact, as_of_ms) or 0) if counts else 0)
+            rates.append(int(series.part.denominator(fact, as_of_ms)) if counts else 0)
+        hours = self.exhibit.hours
+        spans = [(from_ms, until_ms)] if hours is None else hours.open_spans(
+            from_ms, until_ms, as_of_ms
+        )  # fmt: skip
+        for begin_ms, end_ms in spans:
+            # What lies ahead of the clock is added when the clock has come to it.
+            if begin_ms <= as_of_ms and begin_ms != end_ms:
+                yield self._turn(cell, begin_ms, rates, 1)
+                if end_ms is not None and end_ms <= as_of_ms:
+                    yield self._turn(cell, end_ms, rates, -1)
+
+    def _turn(
+        self, cell: tuple[str, ...], at_ms: int, rates: Sequence[int], sign: int
+    ) -> Contribution:
+        found = [1, sign]
+        for rate in rates:
+            found += (sign * rate, sign * rate * at_ms)
+        return Contribution(self.key, cell, at_ms, tuple(found))
+
+    def due_ms(self, fact: Fact, as_of_ms: int) -> int | None:
+        """When time alone will next change what ``fact`` adds; None if it never will."""
+        dues = [s.part.due(fact, as_of_ms) for s in self.series if s.part.due is not None]
+        if self.shape == "span":
+            part = self.series[0].part
+            from_ms = part.time(fact, as_of_ms)
+            until_ms = part.until(fact, as_of_ms) if part.until is not None else None
+            dues += [from_ms, until_ms]
+            hours = self.exhibit.hours
+            if hours is not None and from_ms is not None and (until_ms or as_of_ms) >= as_of_ms:
+                dues.append(hours.next_change_ms(as_of_ms))
+        return min((due for due in dues if due is not None and due > as_of_ms), default=None)
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether time alone can change what a fact adds."""
+        return self.shape == "span" or any(s.part.due is not None for s in self.series)
+
+
+def _counts(series: Series, fact: Fact, as_of_ms: int) -> bool:
+    part = series.part
+    if not part.of(fact, as_of_ms):
+        return False
+    if series.cohort != "final" or part.matures is None:
+        return True
+    matures_ms = part.matures(fact, as_of_ms)
+    return matures_ms is not None and matures_ms <= as_of_ms
+
 
 @dataclass(eq=False)
 class ExhibitPlan:
@@ -111,8 +216,11 @@ class ExhibitPlan:
     exhibit: Exhibit
     kpis: tuple[CompiledKpi, ...]
     groups: tuple[Group, ...] = ()
+    readings: tuple[Reading, ...] = ()
     slides: bool = False
     sizes: tuple[TumblingSize, ...] = ()
+    grids: tuple[TumblingSize, ...] = ()
+    hours: OpenHours | None = None
     _cells: dict[tuple[str, ...], tuple[str, ...] | None] = field(default_factory=dict)
 
     def cell(self, header: Header) -> tuple[str, ...] | None:
@@ -129,13 +237,25 @@ class ExhibitPlan:
             return found
 
     def __post_init__(self) -> None:
-        self._matches = self.exhibit.matcher()
-        self.slides = any(isinstance(window, Sliding) for window in self.exhibit.windows)
-        found = {w.size for w in self.exhibit.windows if isinstance(w, Tumbling)}
+        exhibit = self.exhibit
+        self._matches = exhibit.matcher()
+        self.slides = any(isinstance(window, Sliding) for window in exhibit.windows)
+        found = {w.size for w in exhibit.windows if isinstance(w, Tumbling)}
         self.sizes = tuple(sorted(found))
+        grids: set[TumblingSize] = set()
+        for kpi in self.kpis:
+            if kpi.combination is not None and kpi.grid != "window":
+                grids.add(kpi.grid)
+            if kpi.reads == "psi":
+                grids.add("day")
+        if Today() in exhibit.windows:
+            grids.add("day")
+        self.grids = tuple(sorted(grids))
+        if exhibit.business_hours is not None:
+            self.hours = OpenHours(exhibit.time_zone, exhibit.business_hours)
 
 
-_LAYOUT = 2
+_LAYOUT = 3
 """Layout of vectors; a change of it must not meet contributions of another."""
 
 _REMEMBERED_CELLS = 100_000
@@ -153,38 +273,40 @@ class Plan:
         self._by_fact: defaultdict[str, list[Group]] = defaultdict(list)
         for group in self.groups.values():
             self._by_fact[group.fact].append(group)
-        self._timed: defaultdict[str, list[CompiledKpi]] = defaultdict(list)
-        for plan in self.exhibits:
-            for kpi in plan.kpis:
-                if kpi.due is not None:
-                    self._timed[kpi.fact].append(kpi)
+        self._timed = {
+            kind: [group for group in groups if group.is_timed]
+            for kind, groups in self._by_fact.items()
+        }
 
-    def contributions(self, kind: str, fact: Fact, as_of_ms: int) -> tuple[Contribution, ...]:
-        """What ``fact`` adds, as of the clock."""
-        found = []
+    def contributions(
+        self, kind: str, fact: Fact, as_of_ms: int, span_ms: int | None = None
+    ) -> tuple[Contribution, ...]:
+        """What ``fact`` adds as of the clock; ``span_ms``: as of when what is clipped counts."""
+        still_ms = as_of_ms if span_ms is None else span_ms
+        found: list[Contribution] = []
         for group in self._by_fact.get(kind, ()):
             cell = group.exhibit.cell(fact.header)
-            if cell is None:
-                continue
-            time_ms = group.series[0].kpi.time(fact, as_of_ms)
-            if time_ms is None:
-                continue
-            vector = group.vector(fact, time_ms, as_of_ms)
-            if group.gauge:
-                if not any(vector[1:]):
-                    continue
-                time_ms = NO_TIME
-            found.append(Contribution(group.key, cell, time_ms, vector))
+            if cell is not None:
+                clock_ms = still_ms if group.shape == "span" else as_of_ms
+                found.extend(group.contributions(cell, fact, clock_ms))
         return tuple(found)
 
     def is_timed(self, kind: str) -> bool:
         """Whether time alone can change what a fact of ``kind`` adds."""
-        return kind in self._timed
+        return bool(self._timed.get(kind))
 
-    def due_ms(self, kind: str, fact: Fact, as_of_ms: int) -> int | None:
+    def due_ms(
+        self, kind: str, fact: Fact, as_of_ms: int, span_ms: int | None = None
+    ) -> int | None:
         """When time alone will next change what ``fact`` adds; None if it never will."""
-        dues = [kpi.due(fact, as_of_ms) for kpi in self._timed.get(kind, ()) if kpi.due]
-        return min((due for due in dues if due is not None and due > as_of_ms), default=None)
+        # Once what is clipped stands still, time does not change it any more.
+        still = span_ms is not None and span_ms < as_of_ms
+        dues = [
+            group.due_ms(fact, as_of_ms)
+            for group in self._timed.get(kind, ())
+            if not (still and group.shape == "span")
+        ]
+        return min((due for due in dues if due is not None), default=None)
 
     @property
     def allowance_ms(self) -> int:
@@ -207,25 +329,49 @@ def maturity_ms(kpi: CompiledKpi) -> int:
     return round(hours * 3_600_000) if isinstance(hours, int | float) else 0
 
 
+_GroupKey = tuple[str, str, Shape, bool, str]
+
+
 def _plan(exhibit: Exhibit, catalogue: Catalogue) -> ExhibitPlan:
-    kpis = check_exhibit(exhibit, catalogue)
-    plan = ExhibitPlan(exhibit, kpis)
-    series: defaultdict[tuple[str, str, Aggregate, bool, str], list[Series]] = defaultdict(list)
-    for entry, kpi in zip(exhibit.kpis, kpis, strict=True):
-        cohorts: Sequence[Cohort] = ("all",) if kpi.matures is None else ("provisional", "final")
-        # Extremes and gauges stand alone: they are not summed with others.
-        alone = entry.name if kpi.aggregate != "sum" else ""
-        key = (kpi.fact, "" if kpi.gauge else kpi.sql["time"], kpi.aggregate, kpi.gauge, alone)
-        series[key].extend(Series(entry, kpi, cohort) for cohort in cohorts)
-    plan.groups = tuple(
-        Group(_key(exhibit, key, found), plan, key[0], key[2], key[3], tuple(found))
+    plan = ExhibitPlan(exhibit, check_exhibit(exhibit, catalogue))
+    series: defaultdict[_GroupKey, dict[tuple[object, ...], Series]] = defaultdict(dict)
+    wanted: list[tuple[KpiEntry, CompiledKpi, Cohort, list[tuple[_GroupKey, int]]]] = []
+    for entry, kpi in zip(exhibit.kpis, plan.kpis, strict=True):
+        cohorts: Sequence[Cohort] = ("provisional", "final") if kpi.cohort else ("all",)
+        for cohort in cohorts:
+            places = []
+            for part in kpi.parts:
+                key = _group_key(kpi, part, cohort)
+                # Equal series are summed up once, whatever they are called.
+                same = (*sorted(part.sql.items()), cohort, settles_ms(kpi))
+                found = series[key]
+                found.setdefault(same, Series(kpi, part, cohort))
+                places.append((key, list(found).index(same)))
+            wanted.append((entry, kpi, cohort, places))
+    groups = {
+        key: Group(
+            _digest(exhibit, key, list(found)), plan, key[0], key[2], key[3], tuple(found.values())
+        )
         for key, found in series.items()
+    }
+    plan.groups = tuple(groups.values())
+    plan.readings = tuple(
+        Reading(entry, kpi, cohort, tuple((groups[key], index) for key, index in places))
+        for entry, kpi, cohort, places in wanted
     )
     return plan
 
 
-def _key(exhibit: Exhibit, parts: tuple[object, ...], series: Sequence[Series]) -> int:
-    """64 bits of everything that decides what is added up, so two definitions never mix."""
+def _group_key(kpi: CompiledKpi, part: CompiledPart, cohort: Cohort) -> _GroupKey:
+    shape: Shape = "span" if part.until is not None else part.aggregate
+    time = "" if kpi.gauge else f"{part.sql['time']} {part.sql.get('until', '')}"
+    # Extremes and maps stand alone: they are not summed with others.
+    alone = "" if shape in ("sum", "span") else json.dumps([sorted(part.sql.items()), cohort])
+    return part.fact, time, shape, kpi.gauge, alone
+
+
+def _digest(exhibit: Exhibit, parts: tuple[object, ...], series: Sequence[object]) -> int:
+    """56 bits of everything that decides what is added up, so two definitions never mix."""
     told = json.dumps(
         [
             exhibit.exhibit,
@@ -234,9 +380,10 @@ def _key(exhibit: Exhibit, parts: tuple[object, ...], series: Sequence[Series]) 
             sorted(exhibit.effective_where.items()),
             exhibit.by,
             parts,
-            [(s.entry.name, s.kpi.key, s.kpi.sql, s.cohort) for s in series],
+            series,
             _LAYOUT,
             sorted(w.size for w in exhibit.windows if isinstance(w, Tumbling)),
+            None if exhibit.business_hours is None else exhibit.business_hours.text,
         ],
         sort_keys=True,
         default=list,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from pipeline.kpi.bins import bin_floor
 from pipeline.kpi.nodes import Term, divide_integers, exp_real, round_real
 from schemas.facts import Fact
 
@@ -29,6 +30,7 @@ _NAMES: Final = {
     "__builtins__": {},
     "least": _least, "greatest": _greatest, "min": min, "max": max, "abs": abs, "float": float,
     "int_div": divide_integers, "round_real": round_real, "exp_real": exp_real,
+    "bin_floor": bin_floor,
 }  # fmt: skip
 
 
@@ -177,6 +179,8 @@ class PythonCode:
                 return f"round_real({args[0]})"
             case "EXP":
                 return f"exp_real({args[0]})"
+            case "BIN":
+                return f"bin_floor({args[0]})"
             case "intDiv":
                 return f"int_div({args[0]}, {args[1]})"
             case "/":

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import Final, Literal
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Final, Literal, NamedTuple
 
 Unit = Literal["count", "seconds", "ratio", "points", "score"]
 
@@ -57,3 +59,94 @@ def value(
             return 100 * numerator / n
         case _:
             return numerator / (n * 1_000_000 if micro else n)
+
+
+# --- comparisons of groups ------------------------------------------------------------------------
+
+Grouped = Mapping[str, tuple[int, int]]
+"""Numerator and denominator by name of a group."""
+
+
+def least_ratio(groups: Grouped, min_n: int) -> tuple[int, int] | None:
+    """The lowest rate of a group over the highest, as numerator and denominator.
+
+    (n_low / d_low) / (n_high / d_high), in whole numbers; the four-fifths rule alarms below 0.8.
+    None with fewer than two groups of at least ``min_n``, or where no group has any.
+    """
+    rates = sorted(
+        (Fraction(numerator, denominator), name)
+        for name, (numerator, denominator) in groups.items()
+        if denominator >= max(min_n, 1)
+    )
+    if len(rates) < 2 or rates[-1][0] == 0:
+        return None
+    lowest, highest = groups[rates[0][1]], groups[rates[-1][1]]
+    return lowest[0] * highest[1], lowest[1] * highest[0]
+
+
+class Difference(NamedTuple):
+    """The difference of two rates with its 95 % interval."""
+
+    numerator: int
+    denominator: int
+    value: float
+    low: float
+    high: float
+
+
+def difference(old: tuple[int, int], new: tuple[int, int]) -> Difference | None:
+    """Rate of ``new`` minus rate of ``old`` (each numerator, denominator); None if one has no n.
+
+    The interval is Newcombe's from the two Wilson intervals, Statistics in Medicine 17 (1998)
+    873-890, method 10.
+    """
+    first, second = wilson(*old), wilson(*new)
+    if first is None or second is None:
+        return None
+    p1, p2 = old[0] / old[1], new[0] / new[1]
+    low = p2 - p1 - math.sqrt((p2 - second[0]) ** 2 + (first[1] - p1) ** 2)
+    high = p2 - p1 + math.sqrt((second[1] - p2) ** 2 + (p1 - first[0]) ** 2)
+    numerator = new[0] * old[1] - old[0] * new[1]
+    return Difference(numerator, new[1] * old[1], p2 - p1, low, high)
+
+
+PSI_FLOOR: Final = 1e-4
+"""Least share of a bin, so that an empty one does not make the index infinite."""
+
+
+def psi(expected: Grouped, actual: Grouped) -> float | None:
+    """Population stability index: sum of (a - e) ln(a / e) over shares of denominators by name.
+
+    None where one side is empty. Names are taken in order, so that the sum is always the same.
+    """
+    n_expected = sum(d for _, d in expected.values())
+    n_actual = sum(d for _, d in actual.values())
+    if n_expected <= 0 or n_actual <= 0:
+        return None
+    total = 0.0
+    for name in sorted({*expected, *actual}):
+        e = max(expected.get(name, (0, 0))[1] / n_expected, PSI_FLOOR)
+        a = max(actual.get(name, (0, 0))[1] / n_actual, PSI_FLOOR)
+        total += (a - e) * math.log(a / e)
+    return total
+
+
+def median_survival(groups: Mapping[int, tuple[int, int]]) -> int | None:
+    """Kaplan-Meier's median: the first duration by which at most half go on; None before that.
+
+    Args:
+        groups: By duration, how many ended then, and how many ended or were last seen then.
+
+    Kaplan and Meier, JASA 53 (1958) 457-481: the product of (1 - ended / at risk). Those last seen
+    at a duration are at risk until after it.
+    """
+    at_risk = sum(seen for _, seen in groups.values())
+    survival = Fraction(1)
+    for duration in sorted(groups):
+        ended, seen = groups[duration]
+        if ended:
+            survival *= Fraction(at_risk - ended, at_risk)
+        if survival <= Fraction(1, 2):
+            return duration
+        at_risk -= seen
+    return None

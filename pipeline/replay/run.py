@@ -142,7 +142,10 @@ class _Run:
                 Tick("", 0, clock_ms, publish_all=True, complete=True, moving_only=True)
             )
             live = [value for value in self._published() if _is_live(value)]
-        await self._tick(Tick("", 0, clock_ms + allowance_ms, publish_all=True, complete=True))
+        end = Tick(
+            "", 0, clock_ms + allowance_ms, publish_all=True, complete=True, still_ms=clock_ms
+        )
+        await self._tick(end)
         kept = {value.key for value in live}
         return _sorted([*live, *(value for value in self._published() if value.key not in kept)])
 

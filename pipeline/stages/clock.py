@@ -49,6 +49,7 @@ class AlignedClock:
             publish_all=whole and all(tick.publish_all for tick in same),
             complete=whole and all(tick.complete for tick in same),
             moving_only=whole and all(tick.moving_only for tick in same),
+            still_ms=min((tick.still_ms for tick in same if tick.still_ms), default=0),
         )
 
 

@@ -64,7 +64,7 @@ class Exhibits:
         for source, pending in self._pending.items():
             self._apply_due(source, pending)
         for merge in self.merges.values():
-            merge.advance(self.clock_ms)
+            merge.advance(self.clock_ms, aligned.span_ms)
         return aligned
 
     def _apply_due(self, source: str, pending: list[_Pending]) -> None:

@@ -71,7 +71,7 @@ class Journeys:
             return
         self.flush(out)
         publisher = self._publisher
-        publisher.tick_ms = max(publisher.tick_ms, aligned.tick_ms)
+        publisher.advance(aligned)
         for key in self._timers.pop_due(publisher.tick_ms):
             self._touched.setdefault(key, [])
         self.flush(out)
@@ -93,8 +93,9 @@ class Journeys:
         rows = [known.row for known in state.contacts.values() if known.row is not None]
         folded = journey.fold(rows)
         state.ledger, changes, due_ms = settle(
-            state.ledger, folded.rows, self._plan, self._publisher.panes, self._publisher.tick_ms
-        )
+            state.ledger, folded.rows, self._plan, self._publisher.panes,
+            self._publisher.tick_ms, self._publisher.span_ms,
+        )  # fmt: skip
         self._timers.set(key, due_ms)
         if changes.rows or changes.deleted:
             self._publisher.publish_facts(changes, _Versions(state), out)

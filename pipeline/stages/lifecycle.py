@@ -110,7 +110,7 @@ class Lifecycle:
         """Let time pass: fire what is due, then publish what changed."""
         self.flush(out)
         publisher = self._publisher
-        publisher.tick_ms = max(publisher.tick_ms, tick.tick_ms)
+        publisher.advance(tick)
         for key in self._timers.pop_due(publisher.tick_ms):
             self._touched.setdefault(key, [])
         self.flush(out)
@@ -132,7 +132,12 @@ class Lifecycle:
         folded = self._facts(key, state.events, as_of_ms)
         ledger: Ledger = state.ledger
         ledger, changes, due_ms = settle(
-            ledger, folded.rows, self._plan, self._publisher.panes, as_of_ms
+            ledger,
+            folded.rows,
+            self._plan,
+            self._publisher.panes,
+            as_of_ms,
+            self._publisher.span_ms,
         )
         dues = [due for due in (folded.due_ms, due_ms) if due is not None]
         self._timers.set(key, min(dues, default=None))

@@ -40,6 +40,7 @@ class Publisher:
         stored = state.get(META_KEY)
         clock = decode_clock(stored) if stored is not None else Clock()
         self.tick_ms = clock.tick_ms
+        self.span_ms = clock.tick_ms
         # What was published under the last epoch cannot be told from what was about to be:
         # everything is published anew, and the owner forgets the rest.
         self.epoch = clock.epoch + 1
@@ -49,6 +50,11 @@ class Publisher:
             group.key: exhibit_partition(group.exhibit.exhibit.exhibit, partial_partitions)
             for group in plan.groups.values()
         }
+
+    def advance(self, tick: Tick) -> None:
+        """Let the clock go on to a tick; it never goes back."""
+        self.tick_ms = max(self.tick_ms, tick.tick_ms)
+        self.span_ms = max(self.span_ms, tick.span_ms)
 
     def publish_facts(self, changes: Changes, version_of: Callable[[str], int], out: Out) -> None:
         """Send changed rows and deletions, each under the version of its fact."""
@@ -64,7 +70,7 @@ class Publisher:
 
     def publish_tick(self, tick: Tick, out: Out) -> None:
         """Send the shares that changed since the last tick, then the tick itself."""
-        self.tick_ms = max(self.tick_ms, tick.tick_ms)
+        self.advance(tick)
         for key, share in self.panes.drain(self.tick_ms):
             out.send(
                 PARTIALS,

@@ -48,7 +48,8 @@ class Tick(msgspec.Struct, frozen=True, array_like=True):
     """The clock of a log. ``epoch`` counts how often the source has begun anew.
 
     ``publish_all`` asks for every value, changed or not; ``complete`` says that nothing more comes;
-    ``moving_only`` leaves buckets to a later tick.
+    ``moving_only`` leaves buckets to a later tick. ``still_ms``, if not 0, is when what is clipped
+    stopped growing: a replay lets cohorts mature after its last event, but nobody works on.
     """
 
     source: str
@@ -57,6 +58,12 @@ class Tick(msgspec.Struct, frozen=True, array_like=True):
     publish_all: bool = False
     complete: bool = False
     moving_only: bool = False
+    still_ms: int = 0
+
+    @property
+    def span_ms(self) -> int:
+        """How far what is clipped has grown."""
+        return self.still_ms or self.tick_ms
 
 
 class Restart(msgspec.Struct, frozen=True, array_like=True):
@@ -71,7 +78,7 @@ class Share(msgspec.Struct, frozen=True, array_like=True):
 
     epoch: int
     tick_ms: int
-    vector: tuple[int, ...]
+    vector: tuple[int, ...] | dict[str, int]
 
 
 class _ShareKey(msgspec.Struct, frozen=True, array_like=True):

@@ -150,23 +150,29 @@ class _Pair:
         records = iter(arriving)
         written = 0
         while chunk := list(itertools.islice(records, 1_000)):
-            for key, value in chunk:
-                self._site.produce(value, key)
-            self._site.flush()
+            if self._reborn is None and written > 0.4 * len(arriving):
+                self._kill_in_progress(chunk)
+            else:
+                self._write(chunk)
             written += len(chunk)
             wait_for(self._keeps_up, "intake to keep up", 180, 0.1)
-            if self._reborn is None and written > 0.4 * len(arriving):
-                self._kill_in_progress()
+
+    def _write(self, chunk: list[tuple[bytes, bytes]]) -> None:
+        for key, value in chunk:
+            self._site.produce(value, key)
+        self._site.flush()
 
     def _keeps_up(self) -> bool:
         for process in self.running:
             assert process.running, process.tail()
         return self._site.lag("intake") < AHEAD
 
-    def _kill_in_progress(self) -> None:
+    def _kill_in_progress(self, chunk: list[tuple[bytes, bytes]]) -> None:
         """SIGKILL once both what the group committed and what the victim counts have moved on."""
         committed = sum(self._site.committed("lifecycle").values())
         counted = _records(self._victim)
+        # Whoever has caught up makes no progress without something new.
+        self._write(chunk)
 
         def moved() -> bool:
             self._before_kill = _records(self._victim)

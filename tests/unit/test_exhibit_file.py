@@ -62,7 +62,7 @@ def test_the_default_exhibit_is_valid_and_covers_each_family():
     exhibit = load_exhibit(DEFAULT)
     assert exhibit.source.name == str(DEFAULT)
     compiled = catalogue.check_exhibit(exhibit, catalogue.load())
-    assert {kpi.fact for kpi in compiled} == {
+    assert {kpi.part.fact for kpi in compiled} == {
         "queue_segment", "handling_segment", "interaction", "survey", "contact", "journey",
     }  # fmt: skip
     assert exhibit.windows == (
@@ -157,8 +157,8 @@ def test_every_mistake_of_a_file_is_told_with_its_place():
         "e.yaml:11:31: min_n: a whole number is needed, 0 or more, not -1",
         "e.yaml:11:42: unknown key params; did you mean parameters?",
         "e.yaml:12:5: the key kpi is missing",
-        "e.yaml:13:5: write {kpi: id} with optional as, parameters, target, min_n, title, "
-        "not hello",
+        "e.yaml:13:5: write {kpi: id} with optional as, parameters, attribution, target, min_n, "
+        "title, not hello",
         'e.yaml:14:20: the target 3..1 is empty; write "1..3"',
     ]
 

@@ -26,6 +26,7 @@ def fact(kind: str, **given: object) -> Fact:
 
 def sums(kpi, facts, as_of_ms=0, *, mature=False):
     """Numerator and denominator of a KPI over facts, and the number of rows that counted."""
+    kpi = kpi.part
     rows = [f for f in facts if kpi.time(f, as_of_ms) is not None and kpi.of(f, as_of_ms)]
     if mature:
         rows = [f for f in rows if kpi.matures(f, as_of_ms) <= as_of_ms]

@@ -1,0 +1,59 @@
+"""Accumulators: integer sums by place (a sequence) or by name (a mapping), added and taken back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+Places = list[int]
+Names = dict[str, int]
+Vector = Places | Names
+Told = Sequence[int] | Mapping[str, int]
+Wire = tuple[int, ...] | dict[str, int]
+"""A vector as it travels; what has names stays a mapping."""
+
+
+def empty_like(told: Told) -> Vector:
+    """A vector of nothing that ``told`` can be added to."""
+    return {} if isinstance(told, Mapping) else [0] * len(told)
+
+
+def add(vector: Vector, change: Told, sign: int = 1) -> None:
+    """Add ``sign`` times ``change`` to ``vector``; names that come to 0 are dropped."""
+    if isinstance(vector, dict):
+        if not isinstance(change, Mapping):
+            raise TypeError("sums by place cannot be added to sums by name")
+        for name, number in change.items():
+            total = vector.get(name, 0) + sign * number
+            if total:
+                vector[name] = total
+            else:
+                vector.pop(name, None)
+        return
+    if isinstance(change, Mapping):
+        raise TypeError("sums by name cannot be added to sums by place")
+    for place, number in enumerate(change):
+        if number:
+            vector[place] += sign * number
+
+
+def change(old: Told | None, new: Told) -> Vector:
+    """What has to be added to ``old`` to make it ``new``; a ``new`` of nothing may have no places.
+
+    One of the two counts something.
+    """
+    if old is None:
+        return _copied(new)
+    found = empty_like(old)
+    if not is_empty(new):
+        add(found, new)
+    add(found, old, -1)
+    return found
+
+
+def _copied(told: Told) -> Vector:
+    return dict(told) if isinstance(told, Mapping) else list(told)
+
+
+def is_empty(told: Told) -> bool:
+    """Whether nothing is counted."""
+    return not any(told.values()) if isinstance(told, Mapping) else not any(told)
