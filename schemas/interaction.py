@@ -31,6 +31,10 @@ TransferKind = Literal["blind", "warm", "conference"]
 BotOutcome = Literal["resolved", "handoff", "left", "timed_out"]
 EndedBy = Literal["customer", "human", "bot", "system", "unknown"]
 Question = Literal["csat", "nps", "ces"]
+PlanKind = Literal[
+    "forecast", "required", "schedule", "rate", "employment", "absence", "verification", "training",
+    "ethics_check",
+]  # fmt: skip
 PerformerStateName = Literal["available", "busy", "wrap", "away", "offline"]
 
 MAX_ID_CHARS: Final = 512
@@ -303,9 +307,20 @@ class CaseReopened(_Envelope):
 
 
 class Plan(_Envelope):
-    """A forecast, staffing or schedule."""
+    """Something planned or agreed, by its own id in ``interaction_id``: a newer one replaces it.
+
+    ``value`` is what ``plan`` says: contacts forecast in the interval, performers required in it,
+    a rate in units of cost, 1 for a verification that holds. Without ``value`` it is withdrawn.
+    What is about one performer names it in ``performer_id``.
+    """
 
     kind: Literal["plan"]
+    plan: PlanKind | None = None
+    starts_at: AwareDatetime | None = None
+    ends_at: AwareDatetime | None = None
+    value: Annotated[float, Field(ge=0, le=1e12)] | None = None
+    activity: Name | None = None
+    plan_version: Name | None = None
 
 
 InteractionEvent = (
