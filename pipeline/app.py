@@ -39,6 +39,7 @@ class Wiring:
     """What a worker is made of.
 
     Attributes:
+        keys: Makes customer keys; the roles ``intake`` and ``lifecycle`` need it.
         sink: Where rows go; without one the role ``sink`` does nothing.
         wall_clock: Owners of partitions write ticks by the wall clock; else somebody else does.
         clock_runs: No tick is written while it says no.
@@ -47,7 +48,7 @@ class Wiring:
 
     broker: Broker
     exhibits: Sequence[Exhibit]
-    keys: CustomerKeys
+    keys: CustomerKeys | None
     sources: dict[str, Source]
     displays: Sequence[Display] = ()
     sink: Sink | None = None
@@ -74,12 +75,12 @@ class Worker:
         lasting = wiring.broker.transactional
         match role:
             case "intake":
-                intake(app, wiring.sources, wiring.keys, wiring.until_ms)
+                intake(app, wiring.sources, _needed(wiring.keys), wiring.until_ms)
             case "lifecycle":
                 lifecycle(
                     app,
                     plan,
-                    wiring.keys,
+                    _needed(wiring.keys),
                     unified_source(),
                     changelog=changelog_topic("lifecycle") if lasting else None,
                     silence=wiring.silence,
@@ -120,6 +121,12 @@ class Worker:
             for end in ends:
                 end.cancel()
         return next(app.failure for app in self.apps.values() if app.failure is not None)
+
+
+def _needed(keys: CustomerKeys | None) -> CustomerKeys:
+    if keys is None:
+        raise ValueError("whoever takes events in needs the identity key")
+    return keys
 
 
 def sources(platforms: Iterable[str], options: Iterable[str] = ()) -> dict[str, Source]:

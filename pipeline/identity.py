@@ -12,6 +12,7 @@ _BLANK: Final = frozenset(
     ("", "anonymous", "unknown", "unavailable", "restricted", "private", "withheld", "none", "null")
 )
 _KEY_BYTES: Final = 32
+_LEAST_BYTES: Final = 16
 
 
 class CustomerKeys:
@@ -21,8 +22,6 @@ class CustomerKeys:
     """
 
     def __init__(self, secret: bytes) -> None:
-        if len(secret) < _KEY_BYTES // 2:
-            raise ValueError(f"the identity key has {len(secret)} bytes, 16 or more are needed")
         self._mac = hmac.new(secret, digestmod=hashlib.sha256)
 
     def key(self, customer: str | None) -> str | None:
@@ -35,15 +34,50 @@ class CustomerKeys:
         return mac.hexdigest()[:32]
 
 
-def load_or_make_key(path: Path) -> bytes:
-    """The secret kept in ``path``; made there, readable by its owner only, if it is not yet."""
+class IdentityKeyError(ValueError):
+    """There is no usable identity key."""
+
+
+def read_key(path: Path) -> bytes:
+    """The secret kept in ``path``.
+
+    Raises:
+        IdentityKeyError: there is no such file, or it does not hold a key.
+    """
     try:
-        return bytes.fromhex(path.read_text("ascii").strip())
-    except FileNotFoundError:
-        secret = secrets.token_bytes(_KEY_BYTES)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600, exist_ok=False)
-        path.write_text(secret.hex() + "\n", "ascii")
-        return secret
+        return parse_key(path.read_text("ascii"))
+    except FileNotFoundError as error:
+        raise IdentityKeyError(
+            f"there is no identity key in {path}; make one with `cxstream keys make {path}` and"
+            " give the same to every worker"
+        ) from error
     except ValueError as error:
-        raise ValueError(f"{path} does not hold a key in hexadecimal digits") from error
+        raise IdentityKeyError(f"{path} does not hold a key in hexadecimal digits") from error
+
+
+def parse_key(text: str) -> bytes:
+    """A secret from hexadecimal digits.
+
+    Raises:
+        IdentityKeyError: it is something else, or too short.
+    """
+    try:
+        secret = bytes.fromhex(text.strip())
+    except ValueError as error:
+        raise IdentityKeyError("the identity key is not in hexadecimal digits") from error
+    if len(secret) < _LEAST_BYTES:
+        raise IdentityKeyError(
+            f"the identity key has {len(secret)} bytes, {_LEAST_BYTES} or more are needed"
+        )
+    return secret
+
+
+def make_key(path: Path) -> None:
+    """Make a secret in ``path``, readable by its owner only.
+
+    Raises:
+        FileExistsError: something is there already.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(mode=0o600, exist_ok=False)
+    path.write_text(secrets.token_bytes(_KEY_BYTES).hex() + "\n", "ascii")

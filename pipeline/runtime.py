@@ -11,7 +11,7 @@ from prometheus_client import start_http_server
 
 from pipeline import metrics, topics_admin
 from pipeline.app import Wiring, sources
-from pipeline.identity import CustomerKeys, load_or_make_key
+from pipeline.identity import CustomerKeys, parse_key, read_key
 from pipeline.microbatch import Broker
 from pipeline.settings import Settings
 from schemas.exhibit import Exhibit
@@ -37,18 +37,27 @@ def wiring_of(settings: Settings, broker: Broker, exhibits: Sequence[Exhibit]) -
 
     Raises:
         UnknownPlatformError: for a platform there is no module of.
-        ValueError: for a file that holds no identity key.
+        IdentityKeyError: where one is needed and there is none.
     """
     return Wiring(
         broker=broker,
         exhibits=exhibits,
-        keys=CustomerKeys(load_or_make_key(settings.identity_key_file)),
+        keys=_customer_keys(settings),
         sources=sources(settings.platforms, settings.platform_options),
         group_prefix=settings.group_prefix,
         roles=settings.roles,
         tick_seconds=settings.tick_seconds,
         wall_clock=settings.ticks == "wall",
     )
+
+
+def _customer_keys(settings: Settings) -> CustomerKeys | None:
+    """Customer keys for the roles that take events in; the others must not know the secret."""
+    if not {"intake", "lifecycle"} & {*settings.roles}:
+        return None
+    if settings.identity_key is not None:
+        return CustomerKeys(parse_key(settings.identity_key.get_secret_value()))
+    return CustomerKeys(read_key(settings.identity_key_file))
 
 
 def serve_metrics(host: str, port: int) -> str:

@@ -65,6 +65,9 @@ class Settings(BaseSettings):
     identity_key_file: Path = Field(
         Path("var/identity.key"), description="file with the secret of customer keys"
     )
+    identity_key: SecretStr | None = Field(
+        None, description="the secret itself, in hexadecimal digits; it wins over the file"
+    )
     data_dir: Path = Field(Path("var"), description="folder for embedded parts and keys")
     metrics_host: str = Field("127.0.0.1", description="address /metrics listens on")
     metrics_port: Annotated[int, Field(ge=0, le=65_535)] = Field(

@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "exhibit": "Check exhibit files.",
     "topics": "See and make the topics of a cluster.",
     "migrate": "See and make the tables in ClickHouse.",
+    "keys": "Make the secret of customer keys.",
     "dead-letters": "See refused records.",
 }
 

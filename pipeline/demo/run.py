@@ -25,6 +25,7 @@ from pipeline.demo.feed import Feeder
 from pipeline.embedded.clickhouse import EmbeddedClickHouse
 from pipeline.embedded.kafka import KafkaServer
 from pipeline.embedded.parts import EmbeddedLog
+from pipeline.identity import make_key
 from pipeline.kpi import catalogue
 from pipeline.microbatch import Broker
 from pipeline.microbatch.pacing import Pacer
@@ -141,6 +142,8 @@ def _wiring(
     stack: AsyncExitStack,
     ready: asyncio.Event,
 ) -> Wiring:
+    if settings.identity_key is None and not settings.identity_key_file.exists():
+        make_key(settings.identity_key_file)
     writer = ClickHouseWriter(database, SinkMetrics())
     stack.push_async_callback(writer.close)
     collector = ExhibitCollector(metrics.REGISTRY, 3 * settings.tick_seconds + 2)

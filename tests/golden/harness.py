@@ -23,6 +23,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
 from pipeline import topics_admin
+from pipeline.identity import make_key
 from pipeline.stages.clock import tick_record
 from pipeline.stages.wire import Tick
 from schemas.topics import CONTACTS, INTERACTIONS, KPIS, PARTIALS, TOPICS, raw_topic, raw_topic_row
@@ -346,6 +347,7 @@ def center(bootstrap: str, folder: Path, examples: Sequence[Example]) -> Iterato
         "CXSTREAM_TICKS": "external",
         "CXSTREAM_IDENTITY_KEY_FILE": str(folder / "identity.key"),
     }
+    make_key(folder / "identity.key")
     log = folder / "worker.log"
     with (
         log.open("wb") as output,

@@ -32,6 +32,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from pipeline.embedded.clickhouse import EmbeddedClickHouse
 from pipeline.embedded.process import free_ports
+from pipeline.identity import make_key
 from pipeline.stages.clock import tick_record
 from pipeline.stages.wire import Tick
 from schemas.topics import (
@@ -201,6 +202,7 @@ class Site:
             "CXSTREAM_SESSION_TIMEOUT_MS": str(session_timeout_ms),
             "CXSTREAM_IDENTITY_KEY_FILE": str(folder / "identity.key"),
         }
+        make_key(folder / "identity.key")
         if files := ",".join(str(path) for path in exhibits):
             self.environment["CXSTREAM_EXHIBITS"] = files
         self.roles = tuple(name for name in GROUPS if clickhouse is not None or name != "sink")
