@@ -12,23 +12,14 @@ import importlib.util
 import os
 import secrets
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
-from pipeline.embedded.process import (
-    ChildProcess,
-    ServiceError,
-    ServiceMissing,
-    free_ports,
-    http_ok,
-    python_module,
-)
+from pipeline.embedded.process import ServiceMissing, free_ports, http_ok, python_module
+from pipeline.embedded.server import Server
 
 HOST: Final = "127.0.0.1"
 USER: Final = "cxstream"
 DEFAULT_MEMORY_BYTES: Final = 2 * 1024**3
-READY_TIMEOUT_SECONDS: Final = 60.0
-STOP_GRACE_SECONDS: Final = 1.0
 
 _CONFIG: Final = """\
 <clickhouse>
@@ -75,11 +66,10 @@ _USERS: Final = """\
 """
 
 
-class EmbeddedClickHouse:
+class EmbeddedClickHouse(Server):
     """ClickHouse on a folder: ``with EmbeddedClickHouse(folder) as server: server.http_port``.
 
-    Data and password stay in the folder between starts. The child stops with :meth:`stop`, and
-    also when this process is killed.
+    Data and password stay in the folder between starts.
 
     Args:
         folder: home of configuration, data, password and log; made if missing.
@@ -88,6 +78,11 @@ class EmbeddedClickHouse:
         memory_bytes: most memory the server takes before it refuses queries (code 241).
     """
 
+    name = "ClickHouse"
+    # Beyond this it only waits for idle HTTP connections of clients; rows that it acknowledged
+    # survive even SIGKILL.
+    stop_grace_seconds = 1.0
+    ready_timeout_seconds = 60.0
     host: Final = HOST
     user: Final = USER
 
@@ -99,11 +94,10 @@ class EmbeddedClickHouse:
         native_port: int = 0,
         memory_bytes: int = DEFAULT_MEMORY_BYTES,
     ) -> None:
-        self.folder = folder.resolve()
+        super().__init__(folder)
         self.http_port = http_port
         self.native_port = native_port
         self._memory_bytes = memory_bytes
-        self._child: ChildProcess | None = None
 
     @property
     def password(self) -> str:
@@ -124,61 +118,17 @@ class EmbeddedClickHouse:
         """
         return self._running().pid
 
-    def start(self, timeout_seconds: float = READY_TIMEOUT_SECONDS) -> Self:
-        """Start the server and return when it answers ``/ping``.
-
-        Raises:
-            ServiceMissing: the chdb package is not installed.
-            ServiceError: a server already runs in the folder, or this one did not get ready.
-        """
-        if self._child is not None:
-            raise ServiceError(f"ClickHouse already runs in {self.folder}")
-        if importlib.util.find_spec("chdb") is None:
-            raise ServiceMissing("the package chdb, which carries ClickHouse, is not installed")
-        free_http, free_native = free_ports(2)
-        self.http_port = self.http_port or free_http
-        self.native_port = self.native_port or free_native
-        child = ChildProcess(
-            "ClickHouse",
-            python_module("pipeline.embedded.clickhouse_server", str(self.folder)),
-            self.folder,
-            "server.log",
-            prepare=self._write_configuration,
-        )
-        child.wait_until(self._answers_ping, timeout_seconds)
-        self._child = child
-        return self
-
-    def stop(self) -> None:
-        """Stop the server, whatever queries still run; nothing happens when it is not running."""
-        if self._child is not None:
-            # Beyond this it only waits for idle HTTP connections of clients; rows that it
-            # acknowledged survive even SIGKILL.
-            self._child.stop(STOP_GRACE_SECONDS)
-            self._child = None
-
     def kill(self) -> None:
         """Kill the server with SIGKILL, as a crash would; what it acknowledged stays."""
         self._running().kill()
         self._child = None
 
-    def __enter__(self) -> Self:
-        return self.start()
+    def _command(self) -> list[str]:
+        if importlib.util.find_spec("chdb") is None:
+            raise ServiceMissing("the package chdb, which carries ClickHouse, is not installed")
+        return python_module("pipeline.embedded.clickhouse_server", str(self.folder))
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.stop()
-
-    def _running(self) -> ChildProcess:
-        if self._child is None:
-            raise ServiceError(f"ClickHouse does not run in {self.folder}")
-        return self._child
-
-    def _answers_ping(self) -> bool:
+    def _is_ready(self) -> bool:
         return http_ok(self.http_port, "/ping") and self._is_ours()
 
     def _is_ours(self) -> bool:
@@ -186,7 +136,10 @@ class EmbeddedClickHouse:
         credentials = {"X-ClickHouse-User": self.user, "X-ClickHouse-Key": self.password}
         return http_ok(self.http_port, "/?query=SELECT+1", credentials)
 
-    def _write_configuration(self) -> None:
+    def _prepare(self) -> None:
+        free_http, free_native = free_ports(2)
+        self.http_port = self.http_port or free_http
+        self.native_port = self.native_port or free_native
         password_file = self.folder / "password"
         if not password_file.exists():
             _write_private(password_file, secrets.token_urlsafe(24))

@@ -15,22 +15,18 @@ import subprocess
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from pipeline.embedded.process import (
-    ChildProcess,
     ServiceError,
     ServiceMissing,
     exclusive,
     free_ports,
     port_open,
-    python_module,
 )
+from pipeline.embedded.server import Server
 
 HOST: Final = "127.0.0.1"
-READY_TIMEOUT_SECONDS: Final = 90.0
-STOP_GRACE_SECONDS: Final = 20.0
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
 POM: Final = _ROOT / "docker" / "kafka" / "pom.xml"
@@ -50,11 +46,10 @@ rootLogger.appenderRef.console.ref = console
 """
 
 
-class KafkaServer:
+class KafkaServer(Server):
     """Kafka on a folder: ``with KafkaServer(folder) as kafka: kafka.bootstrap``.
 
-    Log and ports stay the same over :meth:`stop`, :meth:`kill` and :meth:`restart`. The server
-    ends with this process, even when that is killed.
+    Log and ports stay the same over :meth:`stop`, :meth:`kill` and :meth:`restart`.
 
     Args:
         folder: home of configuration, log segments and server log; made if missing.
@@ -65,59 +60,26 @@ class KafkaServer:
         ServiceError: Maven could not fetch the jars.
     """
 
+    name = "Kafka"
+    stop_grace_seconds = 20.0
+    ready_timeout_seconds = 90.0
+
     def __init__(self, folder: Path, properties: Mapping[str, str] | None = None) -> None:
-        self.folder = folder.resolve()
+        super().__init__(folder)
         self._properties = dict(properties or {})
         self._java = _find("java", "a Java runtime, 17 or later")
         self._jars = jars()
         self._port, self._controller_port = free_ports(2)
-        self._child: ChildProcess | None = None
 
     @property
     def bootstrap(self) -> str:
         """Address for ``bootstrap.servers``, as ``host:port``."""
         return f"{HOST}:{self._port}"
 
-    @property
-    def pid(self) -> int:
-        """Process id of the Java process.
-
-        Raises:
-            ServiceError: it is not running.
-        """
-        self._running()
-        return int(self._pid_file.read_text(encoding="ascii"))
-
-    def start(self, timeout_seconds: float = READY_TIMEOUT_SECONDS) -> Self:
-        """Start the server on its folder and return when its port accepts connections.
-
-        Raises:
-            ServiceError: a server already runs in the folder, or this one did not get ready.
-        """
-        if self._child is not None:
-            raise ServiceError(f"Kafka already runs in {self.folder}")
-        command = [*self._java_command(), "kafka.Kafka", str(self._server_properties)]
-        child = ChildProcess(
-            "Kafka",
-            python_module("pipeline.embedded.supervisor", str(self._pid_file), *command),
-            self.folder,
-            "server.log",
-            prepare=self._format_storage,
-        )
-        child.wait_until(lambda: port_open(self._port), timeout_seconds)
-        self._child = child
-        return self
-
-    def stop(self) -> None:
-        """Shut the server down in order; nothing happens when it is not running."""
-        if self._child is not None:
-            self._child.stop(STOP_GRACE_SECONDS)
-            self._child = None
-
     def kill(self) -> None:
         """Kill the server with SIGKILL, as a crash would."""
         self.signal(signal.SIGKILL)
-        self._running().wait(STOP_GRACE_SECONDS)
+        self._running().wait(self.stop_grace_seconds)
         self._running().stop()
         self._child = None
 
@@ -130,35 +92,23 @@ class KafkaServer:
         """Send a signal to the Java process, as SIGSTOP and SIGCONT to freeze it for a while."""
         os.kill(self.pid, number)
 
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.stop()
-
-    @property
-    def _pid_file(self) -> Path:
-        return self.folder / "server.pid"
-
     @property
     def _server_properties(self) -> Path:
         return self.folder / "server.properties"
 
-    def _running(self) -> ChildProcess:
-        if self._child is None:
-            raise ServiceError(f"Kafka does not run in {self.folder}")
-        return self._child
+    def _command(self) -> list[str]:
+        return self._supervised(
+            *self._java_command(), "kafka.Kafka", str(self._server_properties)
+        )  # fmt: skip
+
+    def _is_ready(self) -> bool:
+        return port_open(self._port)
 
     def _java_command(self) -> list[str]:
         logging = f"-Dlog4j2.configurationFile={self.folder / 'log4j2.properties'}"
         return [self._java, *_JAVA_OPTIONS, logging, "-cp", f"{self._jars}/*"]
 
-    def _format_storage(self) -> None:
+    def _prepare(self) -> None:
         """Write the configuration, and format the log folder if that was never done."""
         (self.folder / "log4j2.properties").write_text(_LOGGING, encoding="ascii")
         lines = [f"{name}={value}\n" for name, value in self._all_properties().items()]

@@ -11,26 +11,18 @@ import shutil
 from collections.abc import Sequence
 from http import HTTPStatus
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 from urllib.parse import urlencode
 
-from pipeline.embedded.process import (
-    ChildProcess,
-    ServiceError,
-    ServiceMissing,
-    free_ports,
-    http_ok,
-    python_module,
-)
+from pipeline.embedded.process import ServiceError, ServiceMissing, free_ports, http_ok
+from pipeline.embedded.server import Server
 
 HOST: Final = "127.0.0.1"
 JOB: Final = "cxstream"
-READY_TIMEOUT_SECONDS: Final = 30.0
 QUERY_TIMEOUT_SECONDS: Final = 10.0
 
 
-class PrometheusServer:
+class PrometheusServer(Server):
     """Prometheus on a folder: ``with PrometheusServer(folder, ["127.0.0.1:6066"]) as server``.
 
     Args:
@@ -43,6 +35,9 @@ class PrometheusServer:
         ServiceMissing: Prometheus is not installed.
     """
 
+    name = "Prometheus"
+    ready_timeout_seconds = 30.0
+
     def __init__(
         self,
         folder: Path,
@@ -54,59 +49,16 @@ class PrometheusServer:
         program = shutil.which("prometheus")
         if program is None:
             raise ServiceMissing("Prometheus is not installed: no prometheus on PATH")
+        super().__init__(folder)
         self._program = program
-        self.folder = folder.resolve()
         self.port = port or free_ports(1)[0]
         self._targets = list(targets)
         self._rule_files = [str(file.resolve()) for file in rule_files]
-        self._child: ChildProcess | None = None
 
     @property
     def url(self) -> str:
         """Address of its pages and HTTP API."""
         return f"http://{HOST}:{self.port}"
-
-    @property
-    def pid(self) -> int:
-        """Process id of the server.
-
-        Raises:
-            ServiceError: it is not running.
-        """
-        if self._child is None:
-            raise ServiceError(f"Prometheus does not run in {self.folder}")
-        return int(self._pid_file.read_text(encoding="ascii"))
-
-    def start(self, timeout_seconds: float = READY_TIMEOUT_SECONDS) -> Self:
-        """Start the server and return when it is ready to answer queries.
-
-        Raises:
-            ServiceError: one already runs in the folder, or this one did not get ready.
-        """
-        if self._child is not None:
-            raise ServiceError(f"Prometheus already runs in {self.folder}")
-        command = [
-            self._program,
-            f"--config.file={self.folder / 'prometheus.json'}",
-            f"--storage.tsdb.path={self.folder / 'data'}",
-            f"--web.listen-address={HOST}:{self.port}",
-        ]
-        child = ChildProcess(
-            "Prometheus",
-            python_module("pipeline.embedded.supervisor", str(self._pid_file), *command),
-            self.folder,
-            "server.log",
-            prepare=self._write_configuration,
-        )
-        child.wait_until(lambda: http_ok(self.port, "/-/ready"), timeout_seconds)
-        self._child = child
-        return self
-
-    def stop(self) -> None:
-        """Stop the server; nothing happens when it is not running."""
-        if self._child is not None:
-            self._child.stop()
-            self._child = None
 
     def query(self, expression: str) -> list[dict[str, Any]]:
         """Evaluate a PromQL expression now; return its samples as the HTTP API gives them.
@@ -122,21 +74,6 @@ class PrometheusServer:
         active = self._api("targets", {"state": "active"})["activeTargets"]
         return [target["scrapeUrl"] for target in active if target["health"] == "up"]
 
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.stop()
-
-    @property
-    def _pid_file(self) -> Path:
-        return self.folder / "server.pid"
-
     def _api(self, call: str, parameters: dict[str, str]) -> Any:
         connection = http.client.HTTPConnection(HOST, self.port, timeout=QUERY_TIMEOUT_SECONDS)
         try:
@@ -149,7 +86,18 @@ class PrometheusServer:
             raise ServiceError(f"Prometheus: {answer.get('error', response.reason)}")
         return answer["data"]
 
-    def _write_configuration(self) -> None:
+    def _command(self) -> list[str]:
+        return self._supervised(
+            self._program,
+            f"--config.file={self.folder / 'prometheus.json'}",
+            f"--storage.tsdb.path={self.folder / 'data'}",
+            f"--web.listen-address={HOST}:{self.port}",
+        )
+
+    def _is_ready(self) -> bool:
+        return http_ok(self.port, "/-/ready")
+
+    def _prepare(self) -> None:
         configuration = {
             "global": {
                 "scrape_interval": "1s",
