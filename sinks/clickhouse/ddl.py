@@ -98,6 +98,12 @@ _EVENT_COMMENTS: Final = {
     "scale": "highest score of the scale",
     "score": "score given",
     "state": "state of the performer",
+    "plan": "what kind of plan it is",
+    "starts_at": "begin of what is planned",
+    "ends_at": "end of what is planned",
+    "value": "contacts forecast, performers required, or the rate",
+    "activity": "activity scheduled, or what the rate is for",
+    "plan_version": "version of the plan",
 }
 
 # Raw identity ends at intake: what is stored knows a keyed hash only.
