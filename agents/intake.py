@@ -6,28 +6,45 @@ out: ``cx.interactions`` keyed by interaction, ``cx.dead-letters``.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
 
 from pipeline.identity import CustomerKeys
 from pipeline.microbatch import Batch, BatchApp, Stage
 from pipeline.stages.counting import count_intake
 from pipeline.stages.intake import Counts, Intake, Source
+from pipeline.stages.limits import RefusalLimit
 from schemas.topics import DEAD_LETTERS, INTERACTIONS, raw_topic
 
 
 def intake(
-    app: BatchApp, sources: Mapping[str, Source], keys: CustomerKeys, until_ms: int | None = None
+    app: BatchApp,
+    sources: Mapping[str, Source],
+    keys: CustomerKeys,
+    *,
+    until_ms: int | None = None,
+    limit: Callable[[], RefusalLimit | None] = lambda: None,
 ) -> Stage:
-    """Register the intake agent on ``app`` for the given platforms."""
+    """Register the intake agent on ``app`` for the given platforms.
+
+    ``limit`` makes what stops the worker when too much of a partition is refused.
+    """
     by_topic = {raw_topic(name): source for name, source in sources.items()}
-    stage = Stage(app, "intake", topics=sorted(by_topic), outputs=(INTERACTIONS, DEAD_LETTERS))
+    stage = Stage(
+        app,
+        "intake",
+        topics=sorted(by_topic),
+        outputs=(INTERACTIONS, DEAD_LETTERS),
+        memory=lambda _number, _state: limit(),
+    )
 
     @app.agent(stage.channel, name="intake")
     async def agent(batches: AsyncIterator[Batch]) -> None:
         async for batch in stage.batches(batches):
             async with stage.checkpoint(batch) as checkpoint:
-                taker = Intake(keys, stage.partition_counts[INTERACTIONS], until_ms)
+                taker = Intake(
+                    keys, stage.partition_counts[INTERACTIONS], until_ms, checkpoint.memory
+                )
                 counts = Counts.none()
                 for record in batch.records:
                     taker.take(by_topic[record.topic], record, checkpoint, counts)

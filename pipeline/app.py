@@ -24,6 +24,7 @@ from pipeline.microbatch import BatchApp, Broker
 from pipeline.observers import StageMetrics
 from pipeline.settings import ROLES, Role
 from pipeline.stages.intake import Source
+from pipeline.stages.limits import RefusalLimit
 from schemas.exhibit import Exhibit
 from schemas.platforms import find_platform
 from schemas.platforms.base import OptionError
@@ -44,6 +45,7 @@ class Wiring:
         wall_clock: Owners of partitions write ticks by the wall clock; else somebody else does.
         clock_runs: No tick is written while it says no.
         until_ms: Intake leaves later events out.
+        refusal_limit: Makes what stops the worker when too much of a partition is refused.
     """
 
     broker: Broker
@@ -58,6 +60,7 @@ class Wiring:
     wall_clock: bool = True
     clock_runs: Callable[[], bool] = lambda: True
     until_ms: int | None = None
+    refusal_limit: Callable[[], RefusalLimit | None] = lambda: None
     silence: Silence = field(default_factory=Silence)
 
 
@@ -75,7 +78,13 @@ class Worker:
         lasting = wiring.broker.transactional
         match role:
             case "intake":
-                intake(app, wiring.sources, _needed(wiring.keys), wiring.until_ms)
+                intake(
+                    app,
+                    wiring.sources,
+                    _needed(wiring.keys),
+                    until_ms=wiring.until_ms,
+                    limit=wiring.refusal_limit,
+                )
             case "lifecycle":
                 lifecycle(
                     app,

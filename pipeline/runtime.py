@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Sequence
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -14,6 +15,7 @@ from pipeline.app import Wiring, sources
 from pipeline.identity import CustomerKeys, parse_key, read_key
 from pipeline.microbatch import Broker
 from pipeline.settings import Settings
+from pipeline.stages.limits import RefusalLimit
 from schemas.exhibit import Exhibit
 from schemas.topics import TOPICS, raw_topic_row
 
@@ -48,6 +50,7 @@ def wiring_of(settings: Settings, broker: Broker, exhibits: Sequence[Exhibit]) -
         roles=settings.roles,
         tick_seconds=settings.tick_seconds,
         wall_clock=settings.ticks == "wall",
+        refusal_limit=partial(RefusalLimit, settings.refused_streak, settings.refused_ratio),
     )
 
 

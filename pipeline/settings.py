@@ -79,6 +79,14 @@ class Settings(BaseSettings):
     ticks: Literal["wall", "external"] = Field(
         "wall", description="who writes ticks: this worker by its clock, or somebody else"
     )
+    refused_streak: Annotated[int, Field(ge=0)] = Field(
+        10_000,
+        description="so many refused records of a partition in a row stop the worker; 0: never",
+    )
+    refused_ratio: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.9,
+        description="a larger refused share of a partition's last 10,000 stops it; 1: never",
+    )
     clickhouse: ClickHouseSettings = Field(default_factory=ClickHouseSettings)
 
     @field_validator("roles", "platforms", "platform_options", "exhibits", mode="before")

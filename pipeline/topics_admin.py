@@ -127,6 +127,8 @@ def settings(topic: Topic) -> dict[str, str]:
     }
     if topic.retention_ms is not None:
         decided["retention.ms"] = str(topic.retention_ms)
+    if topic.appended:
+        decided["message.timestamp.type"] = "LogAppendTime"
     return decided
 
 

@@ -30,6 +30,7 @@ HEADERS: Final[dict[str, HeaderField]] = {
     "topic": HeaderField({"type": "string", "minLength": 1}, "topic of the refused record"),
     "partition": HeaderField(_NUMBER, "its partition, in decimal digits"),
     "offset": HeaderField(_NUMBER, "its offset, in decimal digits"),
+    "timestamp": HeaderField(_NUMBER, "its Kafka time, epoch milliseconds in decimal digits"),
     "bytes": HeaderField(_NUMBER, "size of the original bytes, in decimal digits"),
     "sha256": HeaderField(
         {"type": "string", "pattern": "^[0-9a-f]{64}$"}, "SHA-256 of the original bytes"

@@ -12,7 +12,10 @@ MAX_RECORD_BYTES: Final = 1_048_576
 
 
 class Topic(NamedTuple):
-    """One topic. ``retention_ms`` is None where compaction alone decides."""
+    """One topic. ``retention_ms`` is None where compaction alone decides.
+
+    ``appended``: records bear the broker's time, so that retention counts from their writing.
+    """
 
     name: str
     key: str
@@ -21,6 +24,7 @@ class Topic(NamedTuple):
     producers: tuple[str, ...]
     consumers: tuple[str, ...]
     comment: str
+    appended: bool = False
 
 
 RAW_PREFIX: Final = "cx.raw."
@@ -71,7 +75,7 @@ TOPICS: Final[dict[str, Topic]] = {
         Topic(
             DEAD_LETTERS, "source position", "delete", 7 * DAY_MS,
             ("intake", "lifecycle", "replay"), ("sink", "dead-letters"),
-            "refused records with reason and original bytes: personal data",
+            "refused records with reason and original bytes: personal data", appended=True,
         ),
         Topic(
             changelog_topic("lifecycle"), "interaction_id or performer", "compact", None,

@@ -23,7 +23,7 @@ COMMANDS: Final = {
     "topics": "See and make the topics of a cluster.",
     "migrate": "See and make the tables in ClickHouse.",
     "keys": "Make the secret of customer keys.",
-    "dead-letters": "See refused records.",
+    "dead-letters": "See refused records, and send them back.",
 }
 
 

@@ -225,7 +225,7 @@ async def _chunks(records: Iterable[Outgoing]) -> AsyncIterator[list[Outgoing]]:
 
 def _refused(record: Oversized, topic: str, number: int, written_ms: int) -> Outgoing:
     headers = dead_letter_headers(
-        topic=topic, partition=0, offset=number, reason="too_large",
+        topic=topic, partition=0, offset=number, timestamp_ms=written_ms, reason="too_large",
         detail=f"{record.size} bytes, at most 1048576 are taken", payload=record.head,
     )  # fmt: skip
     told = {"bytes": str(record.size).encode(), "sha256": record.sha256.encode()}

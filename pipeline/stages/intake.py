@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from pipeline.folds.event import epoch_ms
 from pipeline.identity import CustomerKeys
+from pipeline.stages.limits import RefusalLimit
 from pipeline.stages.wire import (
     CONTROL_HEADER,
     RESTART,
@@ -80,19 +81,29 @@ class Intake:
 
     Args:
         keys: Makes customer keys.
+        limit: Stops the worker when too much is refused.
         interaction_partitions: Partitions of ``cx.interactions``: a restart is told to all.
         until_ms: Events later than this are left out: a replay as of an earlier time.
     """
 
     def __init__(
-        self, keys: CustomerKeys, interaction_partitions: int, until_ms: int | None = None
+        self,
+        keys: CustomerKeys,
+        interaction_partitions: int,
+        until_ms: int | None = None,
+        limit: RefusalLimit | None = None,
     ) -> None:
         self._keys = keys
         self._partitions = interaction_partitions
         self._until_ms = until_ms
+        self._limit = limit
 
     def take(self, source: Source, record: RawRecord, out: Out, counts: Counts) -> None:
-        """Send the events of ``record`` on, or a dead letter."""
+        """Send the events of ``record`` on, or a dead letter.
+
+        Raises:
+            TooManyRefusedError: the limit is reached.
+        """
         name = source.platform.name
         counts.records[name] += 1
         try:
@@ -100,7 +111,11 @@ class Intake:
         except BadPayload as bad:
             counts.dead_letters[bad.reason] += 1
             send_dead_letter(record, bad.reason, bad.detail, out)
+            if self._limit is not None:
+                self._limit.see(bad.reason)
             return
+        if self._limit is not None:
+            self._limit.see(None)
         counts.ignored.update(parsed.ignored)
         if parsed.restart_ms is not None:
             self._send_restart(name, parsed.restart_ms, record, out)
@@ -163,6 +178,7 @@ def send_dead_letter(record: RawRecord, reason: str, detail: str, out: Out) -> N
         topic=record.topic,
         partition=record.partition,
         offset=record.offset,
+        timestamp_ms=record.timestamp,
         reason=reason,
         detail=detail,
         payload=record.value,

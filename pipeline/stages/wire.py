@@ -142,7 +142,14 @@ def fact_message(kind: str, fact_id: str, version: int, fact: Fact | None) -> by
 
 
 def dead_letter_headers(
-    *, topic: str, partition: int, offset: int, reason: str, detail: str, payload: bytes | None
+    *,
+    topic: str,
+    partition: int,
+    offset: int,
+    timestamp_ms: int,
+    reason: str,
+    detail: str,
+    payload: bytes | None,
 ) -> list[tuple[str, bytes]]:
     """Headers of a dead letter; its value is the original bytes."""
     body = payload or b""
@@ -152,6 +159,7 @@ def dead_letter_headers(
         ("topic", topic.encode()),
         ("partition", str(partition).encode()),
         ("offset", str(offset).encode()),
+        ("timestamp", str(timestamp_ms).encode()),
         ("bytes", str(len(body)).encode()),
         ("sha256", hashlib.sha256(body).hexdigest().encode()),
     ]

@@ -11,6 +11,7 @@ import msgspec
 
 from pipeline.microbatch import Record
 from pipeline.stages.intake import is_accepted
+from pipeline.stages.wire import control_kind
 from schemas.facts import FACT_KINDS, columns
 from schemas.interaction import EVENT_CLASSES
 from schemas.topics import DEAD_LETTERS, FACTS, INTERACTIONS, KPIS
@@ -84,7 +85,8 @@ def rows(record: Record) -> Iterator[Row]:
         case str(topic) if topic == KPIS:
             yield _value(record)
         case str(topic) if topic == DEAD_LETTERS:
-            yield _dead_letter(record)
+            if control_kind(record.headers) is None:
+                yield _dead_letter(record)
 
 
 def _event(record: Record) -> Row:

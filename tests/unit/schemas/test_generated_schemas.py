@@ -145,8 +145,8 @@ def test_the_target_pattern_agrees_with_the_parser(target, good):
 
 def test_dead_letters_carry_the_headers_that_are_written_down():
     headers = dead_letter_headers(
-        topic="cx.raw.demo", partition=3, offset=17, reason="bad_json", detail="line 1",
-        payload=b"{",
+        topic="cx.raw.demo", partition=3, offset=17, timestamp_ms=5,
+        reason="bad_json", detail="line 1", payload=b"{",
     )  # fmt: skip
     assert [name for name, _ in headers] == list(HEADERS)
     told = {name: value.decode() for name, value in headers}
