@@ -22,7 +22,7 @@ from pipeline.stages.wire import (
     decode_tick,
     parse_share_key,
 )
-from schemas.topics import CONTACTS, INTERACTIONS, KPIS, PARTIALS
+from schemas.topics import CONTACTS, INTERACTIONS, KPIS, PARTIALS, PERFORMANCES
 from schemas.values import ExhibitValue, decode_value
 
 
@@ -79,6 +79,7 @@ def exhibits(app: BatchApp, plan: Plan, displays: Iterable[Display]) -> Stage:
         expected = (
             *sources("lifecycle", counts[INTERACTIONS]),
             *sources("journeys", counts[CONTACTS]),
+            *sources("performers", counts[PERFORMANCES]),
         )
         owned = _Owned(mine, state, expected)
         owned.display, owned.partition = displays, number
@@ -92,7 +93,7 @@ def exhibits(app: BatchApp, plan: Plan, displays: Iterable[Display]) -> Stage:
         "exhibits",
         topics=(PARTIALS,),
         outputs=(KPIS,),
-        knows=(INTERACTIONS, CONTACTS, PARTIALS),
+        knows=(INTERACTIONS, CONTACTS, PERFORMANCES, PARTIALS),
         changelog=KPIS,
         memory=memory,
         reload=True,

@@ -1,10 +1,10 @@
 """Lifecycle agent.
 
 in: ``cx.interactions``, keyed by interaction (performer states: by performer), ticks among them.
-state: events and contributions of each interaction and performer, changelog
-``cx.lifecycle.changelog``.
-out: ``cx.facts``, ``cx.contacts`` keyed by customer, ``cx.partials`` at ticks, ``cx.dead-letters``;
-back to ``cx.interactions`` go ticks, and events that had not passed intake.
+state: events and contributions of each interaction, changelog ``cx.lifecycle.changelog``.
+out: ``cx.facts``, ``cx.contacts`` keyed by customer, ``cx.performances`` keyed by performer,
+``cx.partials`` at ticks, ``cx.dead-letters``; back to ``cx.interactions`` go ticks, and events that
+had not passed intake.
 """
 
 from __future__ import annotations
@@ -24,7 +24,14 @@ from pipeline.stages.intake import Counts, Intake, Source, accepted_event, fold_
 from pipeline.stages.lifecycle import Lifecycle
 from pipeline.stages.publisher import Publisher
 from pipeline.stages.wire import RESTART, TICK, Tick, control_kind, decode_restart, decode_tick
-from schemas.topics import CONTACTS, DEAD_LETTERS, FACTS, INTERACTIONS, PARTIALS
+from schemas.topics import (
+    CONTACTS,
+    DEAD_LETTERS,
+    FACTS,
+    INTERACTIONS,
+    PARTIALS,
+    PERFORMANCES,
+)
 
 Now = Callable[[], int]
 
@@ -50,7 +57,8 @@ def lifecycle(
         counts = stage.partition_counts
         publisher = Publisher(
             f"lifecycle/{number}", plan, state,
-            partial_partitions=counts[PARTIALS], clock_topics={CONTACTS: counts[CONTACTS]},
+            partial_partitions=counts[PARTIALS],
+            clock_topics={name: counts[name] for name in (CONTACTS, PERFORMANCES)},
         )  # fmt: skip
         return Lifecycle(plan, publisher, state, silence)
 
@@ -58,7 +66,7 @@ def lifecycle(
         app,
         "lifecycle",
         topics=(INTERACTIONS,),
-        outputs=(FACTS, CONTACTS, PARTIALS, DEAD_LETTERS, INTERACTIONS),
+        outputs=(FACTS, CONTACTS, PERFORMANCES, PARTIALS, DEAD_LETTERS, INTERACTIONS),
         changelog=changelog,
         memory=memory,
         idle_seconds=None if now_ms is None else tick_seconds / 4,

@@ -16,6 +16,7 @@ from agents.exhibits import Display, exhibits
 from agents.intake import intake
 from agents.journeys import journeys
 from agents.lifecycle import lifecycle
+from agents.performers import performers
 from pipeline.folds.silence import Silence
 from pipeline.identity import CustomerKeys
 from pipeline.kpi import catalogue
@@ -98,6 +99,8 @@ class Worker:
                 )
             case "journeys":
                 journeys(app, plan, changelog=changelog_topic("journeys") if lasting else None)
+            case "performers":
+                performers(app, plan, changelog=changelog_topic("performers") if lasting else None)
             case "exhibits":
                 exhibits(app, plan, wiring.displays)
             case "sink":

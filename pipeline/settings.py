@@ -8,8 +8,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-Role = Literal["intake", "lifecycle", "journeys", "exhibits", "sink"]
-ROLES: tuple[Role, ...] = ("intake", "lifecycle", "journeys", "exhibits", "sink")
+Role = Literal["intake", "lifecycle", "journeys", "performers", "exhibits", "sink"]
+ROLES: tuple[Role, ...] = (
+    "intake", "lifecycle", "journeys", "performers", "exhibits", "sink",
+)  # fmt: skip
 
 
 class ClickHouseSettings(BaseSettings):

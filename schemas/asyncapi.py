@@ -11,6 +11,7 @@ from schemas.topics import (
     INTERACTIONS,
     KPIS,
     PARTIALS,
+    PERFORMANCES,
     TOPICS,
     Topic,
     raw_topic_row,
@@ -56,6 +57,16 @@ _MESSAGES: Final[dict[str, tuple[_Message, ...]]] = {
     FACTS: (_Message("fact", _JSON, "A version of a fact, or its deletion.", "fact.schema.json"),),
     CONTACTS: (
         _Message("contact", _INTERNAL, "One interaction of a customer; internal to the pipeline."),
+        _Message(
+            "tick", _INTERNAL, "The clock of one lifecycle partition; internal to the pipeline.",
+            headers=_constant_header("cx-control", "tick"),
+        ),
+    ),
+    PERFORMANCES: (
+        _Message(
+            "performance", _INTERNAL,
+            "A stint, a schedule entry or a state of a performer; internal to the pipeline.",
+        ),
         _Message(
             "tick", _INTERNAL, "The clock of one lifecycle partition; internal to the pipeline.",
             headers=_constant_header("cx-control", "tick"),

@@ -167,9 +167,39 @@ class PerformerStateInterval(NamedTuple):
     left_ms: Annotated[int | None, "state ended at; null while it lasts"]
 
 
+class PerformerTime(NamedTuple):
+    """One stretch of one performer's time in which nothing changes; stretches never overlap.
+
+    Told while the performer is logged in, scheduled or at work on a contact.
+    """
+
+    header: Header
+    entered_ms: Annotated[int, "began at"]
+    left_ms: Annotated[int | None, "something changed at; null while nothing has"]
+    state: Annotated[str, "available, busy, wrap, away or offline; empty where none was told"]
+    reason: Annotated[str, "reason given for the state"]
+    logged_in: Annotated[bool, "a state other than offline was told"]
+    contacts: Annotated[int, "contacts being served at the same time"]
+    handling: Annotated[bool, "serves a contact or wraps one up, whatever the state says"]
+    activity: Annotated[str, "what the schedule says; empty where nothing is scheduled"]
+    tracked: Annotated[bool, "the schedule asks for a state, so adherence is told"]
+    in_adherence: Annotated[bool, "the state is one that the scheduled activity asks for"]
+    paid: Annotated[bool, "logged in, or scheduled other than for unpaid leave"]
+
+
+class Session(NamedTuple):
+    """One stint of one live performer on one contact, and its part of the performer's time."""
+
+    header: Header
+    accepted_ms: Annotated[int, "began to serve at"]
+    closed_ms: Annotated[int | None, "work complete, wrap-up included; null while open"]
+    session_ms: Annotated[int | None, "from beginning to completion; null while open"]
+    pro_rata_ms: Annotated[int | None, "part of it, each instant shared by the contacts then open"]
+
+
 Fact = (
     QueueSegment | HandlingSegment | Interaction | Survey | Contact | Journey
-    | PerformerStateInterval
+    | PerformerStateInterval | PerformerTime | Session
 )  # fmt: skip
 
 FACT_KINDS: Final[dict[str, type[Fact]]] = {
@@ -180,6 +210,8 @@ FACT_KINDS: Final[dict[str, type[Fact]]] = {
     "contact": Contact,
     "journey": Journey,
     "performer_state": PerformerStateInterval,
+    "performer_time": PerformerTime,
+    "session": Session,
 }
 
 

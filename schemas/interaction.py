@@ -257,11 +257,18 @@ class Record(_Measured):
 
 
 class PerformerState(_Envelope):
-    """A performer changed state, in one queue where ``queue`` is given."""
+    """A performer changed state, in one queue where ``queue`` is given, else in all of them.
+
+    ``logs_in`` is false for what is said of a performer whether logged in or not, as a pause and
+    its end: whoever is offline stays so. ``session_ms`` may stand on ``offline``: how long the
+    performer had been logged in, which counts where no beginning was told.
+    """
 
     kind: Literal["performer_state"]
     state: PerformerStateName
     reason: Name | None = None
+    logs_in: bool = True
+    session_ms: DurationMs | None = None
 
 
 class Tick(_Envelope):

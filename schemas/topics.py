@@ -31,6 +31,7 @@ RAW_PREFIX: Final = "cx.raw."
 INTERACTIONS: Final = "cx.interactions"
 FACTS: Final = "cx.facts"
 CONTACTS: Final = "cx.contacts"
+PERFORMANCES: Final = "cx.performances"
 PARTIALS: Final = "cx.partials"
 KPIS: Final = "cx.kpis"
 DEAD_LETTERS: Final = "cx.dead-letters"
@@ -55,7 +56,8 @@ TOPICS: Final[dict[str, Topic]] = {
             "unified Interaction events; ticks of the log's own clock",
         ),
         Topic(
-            FACTS, "fact_id", "delete", 7 * DAY_MS, ("lifecycle", "journeys"), ("sink",),
+            FACTS, "fact_id", "delete", 7 * DAY_MS, ("lifecycle", "journeys", "performers"),
+            ("sink",),
             "every version of every fact, deletions too",
         ),
         Topic(
@@ -63,8 +65,12 @@ TOPICS: Final[dict[str, Topic]] = {
             "slim rows of interactions, by customer",
         ),
         Topic(
+            PERFORMANCES, "performer_id", "delete", 7 * DAY_MS, ("lifecycle",), ("performers",),
+            "stints, schedules and states of performers",
+        ),
+        Topic(
             PARTIALS, "exhibit, source partition, cell, pane", "compact,delete", 100 * DAY_MS,
-            ("lifecycle", "journeys"), ("exhibits",),
+            ("lifecycle", "journeys", "performers"), ("exhibits",),
             "cumulative shares of one source partition in one pane of one cell",
         ),
         Topic(
@@ -78,12 +84,17 @@ TOPICS: Final[dict[str, Topic]] = {
             "refused records with reason and original bytes: personal data", appended=True,
         ),
         Topic(
-            changelog_topic("lifecycle"), "interaction_id or performer", "compact", None,
+            changelog_topic("lifecycle"), "interaction_id or plan", "compact", None,
             ("lifecycle",), ("lifecycle",), "events and contributions of each interaction",
         ),
         Topic(
             changelog_topic("journeys"), "customer_key", "compact", None,
             ("journeys",), ("journeys",), "contacts and contributions of each customer",
+        ),
+        Topic(
+            changelog_topic("performers"), "performer_id", "compact", None,
+            ("performers",), ("performers",),
+            "stints, schedules, states and contributions of each performer",
         ),
     )
 }  # fmt: skip

@@ -31,7 +31,7 @@ log = structlog.get_logger(__name__)
 def command(
     roles: Annotated[
         str | None,
-        typer.Option(help="Stages to run, with commas: intake,lifecycle,journeys,exhibits,sink."),
+        typer.Option(help="Stages to run, with commas; all by default."),
     ] = None,
     bootstrap: Annotated[str | None, typer.Option(help="Kafka brokers, host:port.")] = None,
 ) -> None:

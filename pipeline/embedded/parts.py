@@ -8,9 +8,18 @@ from typing import Self
 from pipeline.embedded.broker import EmbeddedBroker
 from pipeline.microbatch import Broker
 from pipeline.microbatch.pacing import Pacer
-from schemas.topics import CONTACTS, DEAD_LETTERS, FACTS, INTERACTIONS, KPIS, PARTIALS, raw_topic
+from schemas.topics import (
+    CONTACTS,
+    DEAD_LETTERS,
+    FACTS,
+    INTERACTIONS,
+    KPIS,
+    PARTIALS,
+    PERFORMANCES,
+    raw_topic,
+)
 
-_TOPICS = (INTERACTIONS, FACTS, CONTACTS, PARTIALS, KPIS, DEAD_LETTERS)
+_TOPICS = (INTERACTIONS, FACTS, CONTACTS, PERFORMANCES, PARTIALS, KPIS, DEAD_LETTERS)
 
 
 class EmbeddedLog:

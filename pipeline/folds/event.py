@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from schemas.interaction import InteractionEvent
+from schemas.interaction import InteractionEvent, Plan
 
 # At one instant and without a sequence of the source, events count in this order: a contact comes
 # in, meets a bot, waits, is served, is passed on, ends, is wrapped up.
@@ -81,6 +81,14 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     talk_ms: int | None = msgspec.field(name="mt", default=None)
     hold_ms: int | None = msgspec.field(name="mh", default=None)
     wrap_ms: int | None = msgspec.field(name="mr", default=None)
+    plan: str = msgspec.field(name="Pk", default="")
+    plan_version: str = msgspec.field(name="Pv", default="")
+    activity: str = msgspec.field(name="Pa", default="")
+    starts_ms: int | None = msgspec.field(name="Ps", default=None)
+    ends_ms: int | None = msgspec.field(name="Pe", default=None)
+    value_micro: int | None = msgspec.field(name="Pm", default=None)
+    logs_in: bool = msgspec.field(name="li", default=True)
+    session_ms: int | None = msgspec.field(name="ms", default=None)
 
     @property
     def order(self) -> tuple[int, int, int, str]:
@@ -110,6 +118,8 @@ def reduce(event: InteractionEvent) -> Event:
             told["leg_id"] = event.leg_id
     if event.source_seq is not None:
         told["source_seq"] = event.source_seq
+    if isinstance(event, Plan):
+        told.update(_planned(event))
     occurred_ms = epoch_ms(event.occurred_at)
     digest = hashlib.blake2b(
         repr((occurred_ms, event.interaction_id, sorted(told.items(), key=str))).encode(),
@@ -120,6 +130,18 @@ def reduce(event: InteractionEvent) -> Event:
         content_hash=int.from_bytes(digest, "big", signed=True),
         **told,
     )
+
+
+def _planned(event: Plan) -> dict[str, int]:
+    """What a plan says, in integers; what it does not say is left out."""
+    told = {}
+    if event.starts_at is not None:
+        told["starts_ms"] = epoch_ms(event.starts_at)
+    if event.ends_at is not None:
+        told["ends_ms"] = epoch_ms(event.ends_at)
+    if event.value is not None:
+        told["value_micro"] = round(event.value * 1_000_000)
+    return told
 
 
 def epoch_ms(moment: datetime) -> int:

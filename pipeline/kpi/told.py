@@ -9,6 +9,7 @@ from schemas.facts import (
     Interaction,
     Journey,
     QueueSegment,
+    Session,
     Survey,
 )
 
@@ -20,6 +21,8 @@ def told_ms(fact: Fact) -> int:
             return fact.entered_ms if fact.left_ms is None else fact.left_ms
         case HandlingSegment():
             return _latest(fact.accepted_ms, fact.left_ms, fact.closed_ms)
+        case Session():
+            return _latest(fact.accepted_ms, fact.closed_ms)
         case Interaction():
             return _latest(fact.started_ms, fact.ended_ms, fact.closed_ms)
         case Survey():

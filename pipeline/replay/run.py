@@ -85,7 +85,7 @@ async def replay(job: Job) -> Result:
                 exhibits=job.exhibits,
                 keys=CustomerKeys(_REPLAY_KEY),
                 sources={job.source.platform.name: job.source},
-                roles=("intake", "lifecycle", "journeys", "exhibits"),
+                roles=("intake", "lifecycle", "journeys", "performers", "exhibits"),
                 wall_clock=False,
                 until_ms=until_ms,
             )

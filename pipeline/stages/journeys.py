@@ -13,6 +13,7 @@ from pipeline.kpi.plan import Plan
 from pipeline.stages.clock import META_KEY, AlignedClock
 from pipeline.stages.publisher import Publisher
 from pipeline.stages.timers import Timers
+from pipeline.stages.travelling import told, version_of
 from pipeline.stages.wire import ContactMessage, Out, Tick
 
 
@@ -105,31 +106,14 @@ class Journeys:
 
 
 class _Versions:
-    """Versions of the rows of one customer, comparable with those of any other.
-
-    A contact that turns out to be another customer's is withdrawn here and told there, in any
-    order. So what is known of the contact itself decides first, and what is known of its history
-    only among rows of one history: rules (8 bits), contact (24 bits), history (32 bits).
-    """
+    """Versions of the rows of one customer; a contact may turn out to be another customer's."""
 
     def __init__(self, state: CustomerState) -> None:
         self._contacts = state.contacts
-        self._history = sum(_told(known) + 1 for known in state.contacts.values())
+        self._history = sum(told(known.version) + 1 for known in state.contacts.values())
 
     def __call__(self, fact_id: str) -> int:
         owners = [name for name in self._contacts if fact_id.startswith(name + "/")]
         known = self._contacts[max(owners, key=len)]
-        told, history = _told(known), min(self._history, _HISTORY_MAX)
-        if known.row is None:
-            # Whatever the new history says of this contact comes after the withdrawal.
-            told, history = told - 1, _HISTORY_MAX
-        return journey.CODE_VERSION << 56 | min(told, _TOLD_MAX) << 32 | history
-
-
-_TOLD_MAX = 2**24 - 1
-_HISTORY_MAX = 2**32 - 1
-
-
-def _told(known: Known) -> int:
-    """How much is known of a contact: its distinct events and the timers that changed it."""
-    return (known.version >> 16 & _HISTORY_MAX) + (known.version & 0xFFFF)
+        withdrawn = known.row is None
+        return version_of(journey.CODE_VERSION, known.version, self._history, withdrawn=withdrawn)

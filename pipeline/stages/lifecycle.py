@@ -1,4 +1,4 @@
-"""The lifecycle stage: events of interactions and performers into facts, contacts and panes.
+"""The lifecycle stage: events of interactions into facts, contacts, performances and panes.
 
 Pure but for what it is given: it reads and writes state and outputs through :class:`Out`.
 """
@@ -10,35 +10,37 @@ from typing import Final
 
 import msgspec
 
-from pipeline.folds import interaction, performer
+from pipeline.folds import interaction
 from pipeline.folds.event import Event
+from pipeline.folds.performances import Performance, performances
 from pipeline.folds.rows import ContactRow, Folded
 from pipeline.folds.silence import Silence
-from pipeline.kpi.ledger import Entry, Ledger, digest_of, settle
+from pipeline.kpi.ledger import Entry, Ledger, settle
 from pipeline.kpi.plan import Plan
+from pipeline.stages.admission import admit
 from pipeline.stages.publisher import Publisher
 from pipeline.stages.timers import Timers
-from pipeline.stages.wire import ContactMessage, Out, Restart, Tick, encode_contact
-from schemas.topics import CONTACTS
+from pipeline.stages.travelling import Sent, tell
+from pipeline.stages.wire import (
+    ContactMessage,
+    Out,
+    PerformanceMessage,
+    Restart,
+    Tick,
+    encode_contact,
+    encode_performance,
+)
+from schemas.topics import CONTACTS, PERFORMANCES
 
 _INTERACTION: Final = b"i"
-_PERFORMER: Final = b"p"
 _RESTARTS_KEY: Final = b"\0restarts"
 _CODE_VERSIONS: Final = {
     _INTERACTION: interaction.CODE_VERSION,
-    _PERFORMER: performer.CODE_VERSION,
 }
 
 
-class SentContact(msgspec.Struct, frozen=True, array_like=True):
-    """Which history was last told of an interaction, and a digest of what it was told."""
-
-    key: str
-    digest: int
-
-
 class KeyState(msgspec.Struct, array_like=True):
-    """Everything durable of one interaction or performer: a set of events, and what it published.
+    """Everything durable of one interaction: a set of events, and what it published.
 
     ``seen`` holds content hashes of events that were replaced, so that a replay of them is known.
     """
@@ -46,8 +48,9 @@ class KeyState(msgspec.Struct, array_like=True):
     events: list[Event]
     seen: list[int]
     ledger: dict[str, Entry]
-    contacts: dict[str, SentContact]
+    contacts: dict[str, Sent]
     dues: int = 0
+    performances: dict[str, Sent] = {}
 
 
 encode_state = msgspec.msgpack.Encoder().encode
@@ -71,6 +74,7 @@ class Lifecycle:
         self._timers = Timers()
         self._silence = silence
         self._touched: dict[bytes, list[Event]] = {}
+        self._states: list[tuple[str, Event]] = []
         stored = state.get(_RESTARTS_KEY)
         self._restarts = _decode_restarts(stored) if stored is not None else {}
         self.duplicates = 0
@@ -89,9 +93,10 @@ class Lifecycle:
 
     def take(self, key: str, event: Event) -> None:
         """Note an event; it is folded with the others of its key at the end of the batch."""
-        is_state = event.kind == "performer_state"
-        prefix = _PERFORMER if is_state else _INTERACTION
-        self._touched.setdefault(prefix + key.encode(), []).append(event)
+        if event.kind == "performer_state":
+            self._states.append((key, event))
+            return
+        self._touched.setdefault(_INTERACTION + key.encode(), []).append(event)
 
     def restart(self, restart: Restart, out: Out) -> None:
         """A platform began anew: its open contacts end unknown, those told later included."""
@@ -117,7 +122,11 @@ class Lifecycle:
         publisher.publish_tick(tick, out)
 
     def flush(self, out: Out) -> None:
-        """Fold every key touched since the last flush."""
+        """Pass states on to their performers, and fold every key touched since the last flush."""
+        states, self._states = self._states, []
+        for performer_id, event in states:
+            message = PerformanceMessage(event.event_id, 0, state=event)
+            out.send(PERFORMANCES, performer_id.encode(), encode_performance(message))
         touched, self._touched = self._touched, {}
         for key, events in touched.items():
             self._fold(key, events, out)
@@ -127,7 +136,7 @@ class Lifecycle:
     def _fold(self, key: bytes, events: Iterable[Event], out: Out) -> None:
         stored = out.get(key)
         state = decode_state(stored) if stored is not None else KeyState([], [], {}, {})
-        self.duplicates += _admit(state, events)
+        self.duplicates += admit(state.events, state.seen, events)
         as_of_ms = self._publisher.tick_ms
         folded = self._facts(key, state.events, as_of_ms)
         ledger: Ledger = state.ledger
@@ -147,35 +156,43 @@ class Lifecycle:
             self._publisher.publish_facts(changes, lambda _fact_id: version, out)
         state.ledger = ledger
         self._tell_contacts(state, folded.contacts, _version(key, state), out)
+        stints = performances(key[1:].decode(), folded.rows, state.events)
+        self._tell_performances(state, stints, _version(key, state), out)
         encoded = encode_state(state)
         if encoded != stored:
             out.put(key, encoded)
 
     def _facts(self, key: bytes, events: list[Event], as_of_ms: int) -> Folded:
         name = key[1:].decode()
-        if key[:1] == _PERFORMER:
-            return performer.fold(name, events)
         restarts = self._restarts.get(events[0].source, ()) if events else ()
         return interaction.fold(name, events, as_of_ms, self._silence, restarts)
 
     def _tell_contacts(
         self, state: KeyState, contacts: Iterable[ContactRow], version: int, out: Out
     ) -> None:
-        """Tell customers' histories what changed; a contact that moved is withdrawn first."""
-        rows = {row.header.interaction_id: row for row in contacts}
-        new = {name: SentContact(_history_key(row), digest_of(row)) for name, row in rows.items()}
-        for interaction_id, old in state.contacts.items():
-            sent = new.get(interaction_id)
-            if sent is None or sent.key != old.key:
-                self._send_contact(old.key, ContactMessage(interaction_id, version, None), out)
-        for interaction_id, sent in new.items():
-            if state.contacts.get(interaction_id) != sent:
-                message = ContactMessage(interaction_id, version, rows[interaction_id])
-                self._send_contact(sent.key, message, out)
-        state.contacts = new
+        """Tell customers' histories what changed."""
 
-    def _send_contact(self, key: str, message: ContactMessage, out: Out) -> None:
-        out.send(CONTACTS, key.encode(), encode_contact(message))
+        def send(key: str, interaction_id: str, row: ContactRow | None) -> None:
+            message = ContactMessage(interaction_id, version, row)
+            out.send(CONTACTS, key.encode(), encode_contact(message))
+
+        rows = {row.header.interaction_id: (_history_key(row), row) for row in contacts}
+        state.contacts = tell(state.contacts, rows, send)
+
+    def _tell_performances(
+        self,
+        state: KeyState,
+        rows: Mapping[str, tuple[str, Performance]],
+        version: int,
+        out: Out,
+    ) -> None:
+        """Tell performers what changed of their stints and schedules."""
+
+        def send(key: str, name: str, row: Performance | None) -> None:
+            message = PerformanceMessage(name, version, row)
+            out.send(PERFORMANCES, key.encode(), encode_performance(message))
+
+        state.performances = tell(state.performances, rows, send)
 
 
 def _history_key(row: ContactRow) -> str:
@@ -183,32 +200,6 @@ def _history_key(row: ContactRow) -> str:
     if row.header.customer_key:
         return "c" + row.header.customer_key
     return "i" + row.header.interaction_id
-
-
-def _admit(state: KeyState, events: Iterable[Event]) -> int:
-    """Add ``events`` to the set; the count of those that were there already.
-
-    A higher record version replaces; of two contents with one id and version the greater hash wins.
-    """
-    by_id = {event.event_id: place for place, event in enumerate(state.events)}
-    duplicates = 0
-    for event in events:
-        place = by_id.get(event.event_id)
-        if place is None:
-            by_id[event.event_id] = len(state.events)
-            state.events.append(event)
-            continue
-        known = state.events[place]
-        if event.content_hash == known.content_hash or event.content_hash in state.seen:
-            duplicates += 1
-            continue
-        newer = (event.record_version, event.content_hash)
-        if newer > (known.record_version, known.content_hash):
-            state.events[place] = event
-            state.seen.append(known.content_hash)
-        else:
-            state.seen.append(event.content_hash)
-    return duplicates
 
 
 def _version(key: bytes, state: KeyState) -> int:

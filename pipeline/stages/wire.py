@@ -8,6 +8,8 @@ from typing import Final, Protocol
 
 import msgspec
 
+from pipeline.folds.event import Event
+from pipeline.folds.performances import ShiftRow, StintRow
 from pipeline.folds.rows import ContactRow
 from pipeline.kpi.panes import Grain, PaneKey
 from schemas.facts import Fact, columns, values
@@ -97,6 +99,18 @@ class ContactMessage(msgspec.Struct, frozen=True, array_like=True):
     row: ContactRow | None
 
 
+class PerformanceMessage(msgspec.Struct, frozen=True, array_like=True):
+    """What a performer is told: a state, or the newest word on one stint or schedule entry.
+
+    ``name`` is the id of what is told. Without a row and a state it is no longer this performer's.
+    """
+
+    name: str
+    version: int
+    row: StintRow | ShiftRow | None = None
+    state: Event | None = None
+
+
 encode_tick = msgspec.msgpack.Encoder().encode
 decode_tick = msgspec.msgpack.Decoder(Tick).decode
 encode_restart = msgspec.msgpack.Encoder().encode
@@ -104,6 +118,8 @@ decode_restart = msgspec.msgpack.Decoder(Restart).decode
 encode_share = msgspec.msgpack.Encoder().encode
 decode_share = msgspec.msgpack.Decoder(Share).decode
 encode_contact = msgspec.msgpack.Encoder().encode
+encode_performance = msgspec.msgpack.Encoder().encode
+decode_performance = msgspec.msgpack.Decoder(PerformanceMessage).decode
 decode_contact = msgspec.msgpack.Decoder(ContactMessage).decode
 _decode_share_key = msgspec.msgpack.Decoder(_ShareKey).decode
 

@@ -26,7 +26,16 @@ from pipeline import topics_admin
 from pipeline.identity import make_key
 from pipeline.stages.clock import tick_record
 from pipeline.stages.wire import Tick
-from schemas.topics import CONTACTS, INTERACTIONS, KPIS, PARTIALS, TOPICS, raw_topic, raw_topic_row
+from schemas.topics import (
+    CONTACTS,
+    INTERACTIONS,
+    KPIS,
+    PARTIALS,
+    PERFORMANCES,
+    TOPICS,
+    raw_topic,
+    raw_topic_row,
+)
 from tests.golden.table import Check, Example, Json, Published, Value
 
 CXSTREAM = Path(sys.executable).parent / "cxstream"
@@ -51,6 +60,7 @@ STAGES = {
     "intake": raw_topic("interactions"),
     "lifecycle": INTERACTIONS,
     "journeys": CONTACTS,
+    "performers": PERFORMANCES,
     "exhibits": PARTIALS,
 }
 """What each stage reads, in the order in which records pass them."""

@@ -42,6 +42,7 @@ from schemas.topics import (
     INTERACTIONS,
     KPIS,
     PARTIALS,
+    PERFORMANCES,
     raw_topic,
 )
 
@@ -52,6 +53,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "intake": (RAW,),
     "lifecycle": (INTERACTIONS,),
     "journeys": (CONTACTS,),
+    "performers": (PERFORMANCES,),
     "exhibits": (PARTIALS,),
     "sink": (INTERACTIONS, FACTS, KPIS, DEAD_LETTERS),
 }

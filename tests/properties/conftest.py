@@ -14,7 +14,7 @@ from pipeline.kpi.plan import Plan
 from pipeline.stages.lifecycle import Lifecycle
 from pipeline.stages.publisher import Publisher
 from schemas.exhibit import load_exhibit
-from schemas.topics import CONTACTS, FACTS
+from schemas.topics import CONTACTS, FACTS, PERFORMANCES
 from tests.properties.world import Overlay, Row, World, newest_facts
 
 settings.register_profile(
@@ -45,7 +45,11 @@ def batches(plan: Plan) -> Callable[[Iterable[Iterable[Event]]], list[Row]]:
     def run(cut: Iterable[Iterable[Event]]) -> list[Row]:
         world = World(plan, 1)
         publisher = Publisher(
-            "lifecycle/0", plan, {}, partial_partitions=1, clock_topics={CONTACTS: 1}
+            "lifecycle/0",
+            plan,
+            {},
+            partial_partitions=1,
+            clock_topics={CONTACTS: 1, PERFORMANCES: 1},
         )
         stage = Lifecycle(plan, publisher, {}, Silence())
         state: dict[bytes, bytes] = {}

@@ -23,10 +23,19 @@ from pipeline.stages.exhibits import Exhibits
 from pipeline.stages.intake import fold_key, partition_key
 from pipeline.stages.journeys import Journeys
 from pipeline.stages.lifecycle import Lifecycle
+from pipeline.stages.performers import Performers
 from pipeline.stages.publisher import Publisher, exhibit_partition, sources
-from pipeline.stages.wire import TICK, Headers, Tick, control_kind, decode_contact, decode_tick
+from pipeline.stages.wire import (
+    TICK,
+    Headers,
+    Tick,
+    control_kind,
+    decode_contact,
+    decode_performance,
+    decode_tick,
+)
 from schemas.interaction import InteractionEvent
-from schemas.topics import CONTACTS, FACTS, INTERACTIONS, PARTIALS
+from schemas.topics import CONTACTS, FACTS, INTERACTIONS, PARTIALS, PERFORMANCES
 from schemas.values import ExhibitValue, decode_value
 
 Row = dict[str, Any]
@@ -110,7 +119,8 @@ class World:
         self.owned = [
             Owned(stage, topic, number)
             for stage, topic in (
-                ("lifecycle", INTERACTIONS), ("journeys", CONTACTS), ("exhibits", PARTIALS),
+                ("lifecycle", INTERACTIONS), ("journeys", CONTACTS),
+                ("performers", PERFORMANCES), ("exhibits", PARTIALS),
             )
             for number in range(partitions)
         ]  # fmt: skip
@@ -176,6 +186,8 @@ class World:
                 memory.tick(decode_tick(record.value or b""), overlay)
             elif record.event is not None:
                 memory.take(fold_key(record.event), reduce(record.event))
+            elif owned.stage == "performers":
+                memory.take(record.key or b"", decode_performance(record.value or b""))
             else:
                 memory.take(record.key or b"", decode_contact(record.value or b""))
         if owned.stage != "exhibits":
@@ -189,12 +201,14 @@ class World:
                 for plan in self.plan.exhibits
                 if exhibit_partition(plan.exhibit.exhibit, count) == number
             ]
-            expected = [*sources("lifecycle", count), *sources("journeys", count)]
+            stages = ("lifecycle", "journeys", "performers")
+            expected = [source for stage in stages for source in sources(stage, count)]
             memory = Exhibits(plans, state, expected)
             for record in self.logs[owned.topic, number][: owned.position]:
                 take(memory, record)  # type: ignore[arg-type]
             return memory
-        topics = {CONTACTS: count} if owned.stage == "lifecycle" else {}
+        lifecycle = owned.stage == "lifecycle"
+        topics = dict.fromkeys((CONTACTS, PERFORMANCES), count) if lifecycle else {}
         publisher = Publisher(
             f"{owned.stage}/{number}",
             self.plan,
@@ -202,9 +216,10 @@ class World:
             partial_partitions=count,
             clock_topics=topics,
         )
-        if owned.stage == "lifecycle":
+        if lifecycle:
             return Lifecycle(self.plan, publisher, state, self._silence)
-        return Journeys(self.plan, publisher, state, sources("lifecycle", count))
+        stage = Journeys if owned.stage == "journeys" else Performers
+        return stage(self.plan, publisher, state, sources("lifecycle", count))
 
     # --- what came out ----------------------------------------------------------------------
 

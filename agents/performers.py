@@ -1,0 +1,62 @@
+"""Performers agent.
+
+in: ``cx.performances``, keyed by performer, with the ticks of every lifecycle partition.
+state: stints, schedules, states and contributions of each performer, changelog
+``cx.performers.changelog``.
+out: ``cx.facts``, ``cx.partials`` at ticks that all sources have passed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from functools import partial
+
+from pipeline import metrics
+from pipeline.kpi.plan import Plan
+from pipeline.microbatch import Batch, BatchApp, Stage
+from pipeline.stages.performers import Performers
+from pipeline.stages.publisher import Publisher, sources
+from pipeline.stages.wire import TICK, control_kind, decode_performance, decode_tick
+from schemas.topics import FACTS, INTERACTIONS, PARTIALS, PERFORMANCES
+
+
+def performers(app: BatchApp, plan: Plan, *, changelog: str | None) -> Stage:
+    """Register the performers agent on ``app``."""
+
+    def memory(number: int, state: Mapping[bytes, bytes]) -> Performers:
+        counts = stage.partition_counts
+        publisher = Publisher(
+            f"performers/{number}", plan, state,
+            partial_partitions=counts[PARTIALS], clock_topics={},
+        )  # fmt: skip
+        return Performers(plan, publisher, state, sources("lifecycle", counts[INTERACTIONS]))
+
+    stage = Stage(
+        app,
+        "performers",
+        topics=(PERFORMANCES,),
+        outputs=(FACTS, PARTIALS),
+        knows=(INTERACTIONS,),
+        changelog=changelog,
+        memory=memory,
+    )
+
+    @app.agent(stage.channel, name="performers")
+    async def agent(batches: AsyncIterator[Batch]) -> None:
+        async for batch in stage.batches(batches):
+            async with stage.checkpoint(batch) as checkpoint:
+                folds: Performers = checkpoint.memory
+                for record in batch.records:
+                    if record.headers and control_kind(record.headers) == TICK:
+                        folds.tick(decode_tick(record.value or b""), checkpoint)
+                    else:
+                        folds.take(record.key or b"", decode_performance(record.value or b""))
+                folds.flush(checkpoint)
+                checkpoint.after_commit(partial(_count_duplicates, folds))
+
+    return stage
+
+
+def _count_duplicates(folds: Performers) -> None:
+    metrics.DUPLICATES.inc(folds.duplicates)
+    folds.duplicates = 0

@@ -1,0 +1,145 @@
+"""The performers stage: stints, schedules and states of performers into their time and panes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from pipeline.folds import performer
+from pipeline.folds.event import Event
+from pipeline.folds.performances import ShiftRow, StintRow
+from pipeline.kpi.ledger import Entry, settle
+from pipeline.kpi.plan import Plan
+from pipeline.stages.admission import admit
+from pipeline.stages.clock import META_KEY, AlignedClock
+from pipeline.stages.publisher import Publisher
+from pipeline.stages.timers import Timers
+from pipeline.stages.travelling import HISTORY_MAX, told, version_of
+from pipeline.stages.wire import Out, PerformanceMessage, Tick
+
+
+class Known(msgspec.Struct, frozen=True, array_like=True):
+    """The newest word on one stint or schedule entry; ``row`` is None once it is another's."""
+
+    version: int
+    row: StintRow | ShiftRow | None
+
+
+class PerformerState(msgspec.Struct, array_like=True):
+    """Everything durable of one performer: what was told, and what was published of it.
+
+    ``seen`` holds content hashes of state events that were replaced; ``dues`` counts how often time
+    alone changed something.
+    """
+
+    events: list[Event]
+    seen: list[int]
+    rows: dict[str, Known]
+    ledger: dict[str, Entry]
+    dues: int = 0
+
+
+encode_state = msgspec.msgpack.Encoder().encode
+decode_state = msgspec.msgpack.Decoder(PerformerState).decode
+
+
+class Performers:
+    """State derived from one partition of ``cx.performances``."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        publisher: Publisher,
+        state: Mapping[bytes, bytes],
+        sources: Iterable[str],
+    ) -> None:
+        self._plan = plan
+        self._publisher = publisher
+        self._clock = AlignedClock(sources)
+        self._timers = Timers()
+        self._touched: dict[bytes, list[PerformanceMessage]] = {}
+        self.duplicates = 0
+        for key, value in state.items():
+            if key != META_KEY:
+                for entry in decode_state(value).ledger.values():
+                    publisher.panes.change((), entry.contributions)
+                self._timers.set(key, 0)
+        publisher.panes.all_dirty()
+
+    def take(self, key: bytes, message: PerformanceMessage) -> None:
+        """Note what was told of a performer; folded with everything else at batch end."""
+        self._touched.setdefault(key, []).append(message)
+
+    def tick(self, tick: Tick, out: Out) -> None:
+        """Take over the tick of one source; when all have passed it, time passes here."""
+        self._clock.see(tick)
+        aligned = self._clock.aligned()
+        if aligned is None:
+            return
+        told_again = aligned.publish_all or aligned.complete
+        if aligned.tick_ms <= self._publisher.tick_ms and not told_again:
+            return
+        self.flush(out)
+        publisher = self._publisher
+        publisher.advance(aligned)
+        for key in self._timers.pop_due(publisher.tick_ms):
+            self._touched.setdefault(key, [])
+        self.flush(out)
+        publisher.publish_tick(aligned, out)
+
+    def flush(self, out: Out) -> None:
+        """Fold every performer touched since the last flush."""
+        touched, self._touched = self._touched, {}
+        for key, messages in touched.items():
+            self._fold(key, messages, out)
+
+    def _fold(self, key: bytes, messages: list[PerformanceMessage], out: Out) -> None:
+        stored = out.get(key)
+        state = decode_state(stored) if stored is not None else PerformerState([], [], {}, {})
+        self.duplicates += _learn(state, messages)
+        publisher = self._publisher
+        rows = {name: known.row for name, known in state.rows.items() if known.row is not None}
+        # What a schedule says of the time to come is not told; nor is it once time stands still.
+        folded = performer.fold(key.decode(), state.events, rows, publisher.span_ms)
+        state.ledger, changes, due_ms = settle(
+            state.ledger, folded.rows, self._plan, publisher.panes,
+            publisher.tick_ms, publisher.span_ms,
+        )  # fmt: skip
+        dues = [due for due in (folded.due_ms, due_ms) if due is not None]
+        self._timers.set(key, min(dues, default=None))
+        if changes.rows or changes.deleted:
+            state.dues += not messages
+            publisher.publish_facts(changes, _Versions(state), out)
+        encoded = encode_state(state)
+        if encoded != stored:
+            out.put(key, encoded)
+
+
+def _learn(state: PerformerState, messages: Iterable[PerformanceMessage]) -> int:
+    """Take over what was told; the count of events that were known already."""
+    events = []
+    for message in messages:
+        if message.state is not None:
+            events.append(message.state)
+            continue
+        known = state.rows.get(message.name)
+        if known is None or message.version >= known.version:
+            state.rows[message.name] = Known(message.version, message.row)
+    return admit(state.events, state.seen, events)
+
+
+class _Versions:
+    """Versions of the rows of one performer; a stint may turn out to be another performer's."""
+
+    def __init__(self, state: PerformerState) -> None:
+        self._rows = {performer.session_id(name): known for name, known in state.rows.items()}
+        known = sum(told(known.version) + 1 for known in state.rows.values())
+        self._history = known + len(state.events) + len(state.seen) + state.dues
+
+    def __call__(self, fact_id: str) -> int:
+        known = self._rows.get(fact_id)
+        if known is None:
+            return performer.CODE_VERSION << 56 | min(self._history, HISTORY_MAX)
+        withdrawn = known.row is None
+        return version_of(performer.CODE_VERSION, known.version, self._history, withdrawn=withdrawn)

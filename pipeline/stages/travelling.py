@@ -1,0 +1,64 @@
+"""Slim rows that travel to a history whose key may change: withdrawn there, told here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final, TypeVar
+
+import msgspec
+
+from pipeline.kpi.ledger import digest_of
+
+
+class Sent(msgspec.Struct, frozen=True, array_like=True):
+    """Which history was last told of a row, and a digest of what it was told."""
+
+    key: str
+    digest: int
+
+
+RowT = TypeVar("RowT")
+
+
+def tell(
+    known: Mapping[str, Sent],
+    rows: Mapping[str, tuple[str, RowT]],
+    send: Callable[[str, str, RowT | None], None],
+) -> dict[str, Sent]:
+    """Send what changed of ``rows``, and return what is known from now on.
+
+    ``rows`` are keys of histories and rows by id. ``send`` takes key, id and row; a row that moved
+    or is gone is withdrawn first, with None.
+    """
+    new = {name: Sent(key, digest_of(row)) for name, (key, row) in rows.items()}
+    for name, old in known.items():
+        sent = new.get(name)
+        if sent is None or sent.key != old.key:
+            send(old.key, name, None)
+    for name, sent in new.items():
+        if known.get(name) != sent:
+            send(sent.key, name, rows[name][1])
+    return new
+
+
+TOLD_MAX: Final = 2**24 - 1
+HISTORY_MAX: Final = 2**32 - 1
+
+
+def told(version: int) -> int:
+    """How much is known of a row that travels: distinct events and the timers that changed it."""
+    return (version >> 16 & HISTORY_MAX) + (version & 0xFFFF)
+
+
+def version_of(code: int, version: int, history: int, *, withdrawn: bool) -> int:
+    """Version of a fact of a row that travels, comparable with those of any other history.
+
+    A row that turns out to be another history's is withdrawn here and told there, in any order. So
+    what is known of the row itself (``version``) decides first, and what is known of its history
+    only among facts of one history: rules (8 bits), row (24 bits), history (32 bits).
+    """
+    known = told(version)
+    if withdrawn:
+        # Whatever the new history says of this row comes after the withdrawal.
+        known, history = known - 1, HISTORY_MAX
+    return code << 56 | min(known, TOLD_MAX) << 32 | min(history, HISTORY_MAX)
