@@ -78,6 +78,7 @@ class HandlingSegment(NamedTuple):
     handoff_context_ok: Annotated[bool | None, "context was passed on"]
     handoff_accepted_ms: Annotated[int | None, "a human accepted the handoff at"]
     handoff_abandoned: Annotated[bool, "handed off, then left before a human accepted"]
+    unknown_end: Annotated[bool, "its end was never told: after a long silence, or in a restart"]
 
 
 class Interaction(NamedTuple):

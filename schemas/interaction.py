@@ -267,7 +267,7 @@ class PerformerState(_Envelope):
     kind: Literal["performer_state"]
     state: PerformerStateName
     reason: Name | None = None
-    logs_in: bool = True
+    logs_in: bool | None = None
     session_ms: DurationMs | None = None
 
 

@@ -195,6 +195,7 @@ class _Telling:
             handoff_context_ok=stint.context_ok,
             handoff_accepted_ms=stint.handoff_accepted_ms,
             handoff_abandoned=stint.handoff_abandoned,
+            unknown_end=stint.unknown_end,
         )
 
     def _durations(self, stint: Stint) -> tuple[int | None, int | None, int | None]:

@@ -69,8 +69,8 @@ def _is_live(header: Header) -> bool:
 
 def _stint(fact: HandlingSegment, ended_ms: int | None) -> StintRow:
     left_ms, closed_ms = fact.left_ms, fact.closed_ms
-    if left_ms is None and ended_ms is not None:
-        left_ms = closed_ms = max(fact.accepted_ms, ended_ms)
+    if fact.unknown_end:
+        left_ms = closed_ms = max(fact.accepted_ms, ended_ms or 0)
     return StintRow(fact.header, fact.via != "wrap_only", fact.accepted_ms, left_ms, closed_ms)
 
 

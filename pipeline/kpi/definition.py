@@ -17,7 +17,8 @@ from schemas.facts import FACT_KINDS, columns
 Direction = Literal["higher", "lower", "none"]
 Aggregate = Literal["sum", "max", "min", "map"]
 Reads = Literal[
-    "value", "age", "percentile", "psi", "least_ratio", "difference", "median_survival"
+    "value", "age", "percentile", "psi", "least_ratio", "difference", "median_survival",
+    "time_average",
 ]  # fmt: skip
 Grid = Literal["window", "15m", "30m", "1h", "day"]
 

@@ -47,6 +47,8 @@ def read_sums(merge: Merge, reading: Reading, cell: Cell, slot: Slot) -> Sums:
         # A count of none among facts is 0; where a bucket holds no such fact, nothing was counted.
         nothing = bucket and not numbers[EXISTS]
         return Sums(numerator, numerator, None if nothing else numerator, numerator, told_late=late)
+    if kpi.reads == "time_average":
+        return _time_average(merge, reading, slot, numerator)
     if kpi.total:
         nothing = bucket and not numbers[EXISTS]
         value = None if nothing else value_of(kpi.unit, numerator, None, micro=kpi.micro)
@@ -62,6 +64,20 @@ def _fraction(reading: Reading, numerator: int, denominator: int, late: int) -> 
     if kpi.unit == "ratio" and kpi.proportion and kpi.attribution != "clip":
         low, high = wilson(numerator, denominator) or (None, None)
     return Sums(numerator, denominator, value, denominator, low, high, late)
+
+
+def _time_average(merge: Merge, reading: Reading, slot: Slot, numerator: int) -> Sums:
+    """What is clipped, over the part of the window that has passed; all time has no length."""
+    start_ms, end_ms = merge.bounds(slot)
+    if start_ms is None or end_ms is None:
+        return Sums(numerator, None, None, None)
+    until_ms = min(end_ms, merge.span_ms)
+    hours = merge.plan.hours
+    spans = [(start_ms, until_ms)] if hours is None else hours.open_spans(
+        start_ms, until_ms, until_ms
+    )  # fmt: skip
+    length_ms = sum(max((end or until_ms) - begin, 0) for begin, end in spans)
+    return Sums(numerator, length_ms, value_of(reading.kpi.unit, numerator, length_ms), length_ms)
 
 
 def _gauge(merge: Merge, reading: Reading, numbers: Sequence[int]) -> int | None:

@@ -18,9 +18,12 @@ JSON lines, or as ``{"queue_log": [rows]}``.
 | WRAPUPSTART | wrapup_started; without a call: performer_state wrap, wrapup_ended after data1 s |
 | ADDMEMBER, UNPAUSE, UNPAUSEALL, AGENTLOGIN, AGENTCALLBACKLOGIN | performer_state available |
 | PAUSE, PAUSEALL | performer_state away, reason = data1 |
-| REMOVEMEMBER, AGENTLOGOFF, AGENTCALLBACKLOGOFF | performer_state offline |
+| REMOVEMEMBER | performer_state offline |
+| AGENTLOGOFF, AGENTCALLBACKLOGOFF | performer_state offline, session_ms = data2 |
 | QUEUESTART | ignored, and told as a restart: the calls open then ended at an unknown time |
 | anything else | ignored by its event name |
+
+Pauses and their ends are written for agents who are not logged in, too: they log nobody in.
 
 Key: the call id, or ``performer:`` and the agent. A call may enter several queues in turn under one
 call id: every event tells its queue. Talk contains hold, which this log does not know.
@@ -77,6 +80,8 @@ _STATES: Final = {
     "PAUSE": "away", "PAUSEALL": "away",
     "REMOVEMEMBER": "offline", "AGENTLOGOFF": "offline", "AGENTCALLBACKLOGOFF": "offline",
 }  # fmt: skip
+_PAUSES: Final = frozenset({"PAUSE", "PAUSEALL", "UNPAUSE", "UNPAUSEALL"})
+_LOGOFFS: Final = frozenset({"AGENTLOGOFF", "AGENTCALLBACKLOGOFF"})
 _ATTENDED_TALK_AT: Final = {"BRIDGE": 4, "APP": 4, "LINK": 5}
 """Number of the datum with the talk: behind the method, its bridge or channels, and the wait."""
 _EPOCH: Final = re.compile(r"([0-9]{1,12})(?:\.([0-9]{1,6})[0-9]*)?")
@@ -241,8 +246,7 @@ def _events(line: _Line) -> Parsed:
     if line.event == "QUEUESTART":
         return Parsed(ignored=("QUEUESTART",), restart_ms=epoch_ms(line.time))
     if line.event in _STATES:
-        reason = line.datum(1) if line.event in {"PAUSE", "PAUSEALL"} else ""
-        return Parsed((_state(line, _STATES[line.event], reason),))
+        return Parsed((_state(line, _STATES[line.event]),))
     if line.event == "WRAPUPSTART" and line.call in _NO_CALL:
         return Parsed((_state(line, "wrap"), *_lone_wrap(line)))
     convert = _CALL_EVENTS.get(line.event)
@@ -278,8 +282,9 @@ def _served(line: _Line, kind: str, **fields: Any) -> InteractionEvent:
     return _call(line, kind, performer_kind="human", performer_id=_agent(line), **fields)
 
 
-def _state(line: _Line, state: str, reason: str = "") -> InteractionEvent:
+def _state(line: _Line, state: str) -> InteractionEvent:
     agent = _agent(line)
+    reason = line.datum(1) if line.event in {"PAUSE", "PAUSEALL"} else ""
     return make_event(
         "performer_state",
         event_id=f"{line.digest}:performer_state",
@@ -288,6 +293,8 @@ def _state(line: _Line, state: str, reason: str = "") -> InteractionEvent:
         performer_id=agent,
         state=state,
         reason=reason or None,
+        logs_in=False if line.event in _PAUSES else None,
+        session_ms=line.milliseconds(2) if line.event in _LOGOFFS else None,
         **_common(line),
     )
 

@@ -27,6 +27,7 @@ DURATIONS: Final = frozenset({
     "wait_ms", "talk_ms", "hold_ms", "wrap_ms", "consult_ms",
     "next_same_intent_ms", "next_same_queue_ms", "next_any_ms",
     "previous_same_intent_ms", "previous_same_queue_ms", "previous_any_ms",
+    "session_ms", "pro_rata_ms",
 })  # fmt: skip
 """Fact columns in milliseconds that are spans of time."""
 
@@ -38,6 +39,8 @@ VIEWS: Final = {
     "contact": "contacts",
     "journey": "journeys",
     "performer_state": "performer_states",
+    "performer_time": "performer_times",
+    "session": "sessions",
 }
 """Analysts' view of each fact kind."""
 
@@ -98,6 +101,8 @@ _EVENT_COMMENTS: Final = {
     "scale": "highest score of the scale",
     "score": "score given",
     "state": "state of the performer",
+    "logs_in": "false where a state is told of whoever is offline, too, and does not end that",
+    "session_ms": "length of the session that ends, as measured by the platform",
     "plan": "what kind of plan it is",
     "starts_at": "begin of what is planned",
     "ends_at": "end of what is planned",

@@ -118,7 +118,9 @@ def _quotient(row: Json) -> Any:
     numerator, denominator = row["numerator"], row["denominator"]
     if row["unit"] == "count":  # none of what is counted, and none of what it is counted among
         return None if row["value"] is None else numerator
-    if not denominator:  # nothing was counted, or it is a gauge
+    if denominator is None and numerator is not None and row["value"] is not None:
+        denominator = 1  # a total, or a gauge
+    if not denominator:  # nothing was counted
         return None
     scale = {"ratio": 1, "score": 1, "seconds": 1 / 1000, "points": 100}[row["unit"]]
     if row["kpi"] in ("journey_effort", "journey_ease"):

@@ -3,10 +3,13 @@
 A file is one example. Adding an example is adding a file; nothing else has to be told. It has a
 line ``Time 0 is 2026-03-02 09:00:00 UTC.`` and these sections, in the order in which things happen:
 
+``## Exhibit``
+    What the example's exhibit says beside its KPIs and windows, as a block of YAML.
 ``## Events``
     Events, in the order of their arrival. ``time`` is seconds after time 0, or a UTC time;
     ``contact`` is the interaction, ``name x 40`` means forty of them; ``fields`` are the other
-    fields of the event. An ``event_id`` is made up unless the event has one.
+    fields of the event. An ``event_id`` is made up unless the event has one. All examples happen in
+    one center: a performer whose states or schedule are told is in no other example.
 ``## Again``
     Everything so far arrives once more.
 ``## As of 2026-06-08 09:00``
@@ -17,7 +20,7 @@ line ``Time 0 is 2026-03-02 09:00:00 UTC.`` and these sections, in the order in 
     Every version of a value that was ever published on a stream of ticks, from the first to the
     last, as ``state numerator/denominator``.
 
-Values: ``KPI`` is the id with parameters; ``window`` is ``all`` or a bucket, as ``day 2026-06-10``;
+Values: ``KPI`` is the id with parameters, and with ``attribution=``; ``window`` is ``all`` or a bucket, as ``day 2026-06-10``;
 ``for`` names dimensions, ``*`` is the total. Times are in milliseconds in ``numerator`` and in
 seconds in ``value``, which is compared to as many digits as are written. ``state`` may carry the
 revision, as ``restated 1``; it is 0 where none stands.
@@ -31,6 +34,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+from ruamel.yaml import YAML
 
 _ZERO = re.compile(r"Time 0 is (\S+ \S+) UTC\.")
 _COPIES = re.compile(r"(\S+) x (\d+)")
@@ -51,6 +56,18 @@ class Kpi:
 
     @property
     def parameters(self) -> Json:
+        return {name: value for name, value in self._words.items() if name != "attribution"}
+
+    @property
+    def entry(self) -> Json:
+        """The entry of an exhibit that asks for it."""
+        found = {"kpi": self.id, "as": self.name, "parameters": self.parameters}
+        if "attribution" in self._words:
+            found["attribution"] = self._words["attribution"]
+        return found
+
+    @property
+    def _words(self) -> Json:
         return dict(_assignment(word) for word in self.text.split()[1:])
 
     @property
@@ -103,6 +120,7 @@ class Example:
     name: str
     steps: list[list[Json] | Check] = field(default_factory=list)
     published: list[Published] = field(default_factory=list)
+    said: Json = field(default_factory=dict)
 
     @property
     def checks(self) -> list[Check]:
@@ -131,6 +149,7 @@ class Example:
         return {
             **exhibit_of(self.name, [*told, *self.published]),
             "where": {"client": [self.name]},
+            **self.said,
         }
 
 
@@ -145,7 +164,7 @@ def exhibit_of(name: str, asked: Sequence[Value | Published]) -> Json:
         "time_zone": "UTC",
         "by": list(by),
         "windows": [kind if size is None else {kind: size} for kind, size in sizes],
-        "kpis": [{"kpi": kpi.id, "as": kpi.name, "parameters": kpi.parameters} for kpi in kpis],
+        "kpis": [kpi.entry for kpi in kpis],
     }
 
 
@@ -163,8 +182,12 @@ def read(path: Path) -> Example:
     zero = _moment(found[1])
     example = Example(path.stem)
     ids = (f"{path.stem}/{number}" for number in range(1, 1_000_000))
-    for title, rows in _sections(text):
+    for title, body in _sections(text):
+        rows = _rows(body)
         match title.split()[0]:
+            case "Exhibit":
+                block = body.split("```")[1].removeprefix("yaml")
+                example.said = YAML(typ="safe", pure=True).load(block)
             case "Events":
                 example.steps.append(
                     [e for row in rows for e in _events(path.stem, zero, row, ids)]
@@ -184,10 +207,10 @@ def read(path: Path) -> Example:
     return example
 
 
-def _sections(text: str) -> Iterator[tuple[str, list[dict[str, str]]]]:
+def _sections(text: str) -> Iterator[tuple[str, str]]:
     for section in re.split(r"^## ", text, flags=re.MULTILINE)[1:]:
         title, _, body = section.partition("\n")
-        yield title.strip(), _rows(body)
+        yield title.strip(), body
 
 
 def _rows(text: str) -> list[dict[str, str]]:

@@ -53,6 +53,8 @@ CREATE TABLE IF NOT EXISTS interaction_events
     `scale` Nullable(Int64) CODEC(T64, ZSTD(1)) COMMENT 'highest score of the scale',
     `score` Nullable(Int64) CODEC(T64, ZSTD(1)) COMMENT 'score given',
     `state` LowCardinality(Nullable(String)) COMMENT 'state of the performer',
+    `logs_in` Nullable(Bool) COMMENT 'false where a state is told of whoever is offline, too, and does not end that',
+    `session_ms` Nullable(Int64) CODEC(T64, ZSTD(1)) COMMENT 'length of the session that ends, as measured by the platform',
     `plan` LowCardinality(Nullable(String)) COMMENT 'what kind of plan it is',
     `starts_at` Nullable(DateTime64(3, 'UTC')) COMMENT 'begin of what is planned',
     `ends_at` Nullable(DateTime64(3, 'UTC')) COMMENT 'end of what is planned',

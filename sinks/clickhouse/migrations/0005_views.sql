@@ -327,6 +327,8 @@ SELECT
     `scale`,
     `score`,
     `state`,
+    `logs_in`,
+    `session_ms`,
     `plan`,
     `starts_at`,
     `ends_at`,

@@ -115,15 +115,15 @@ def test_events_of_a_call(payload, events):
     [
         ("ADDMEMBER", (), {"state": "available"}),
         ("REMOVEMEMBER", (), {"state": "offline"}),
-        ("PAUSE", ("lunch",), {"state": "away", "reason": "lunch"}),
-        ("PAUSE", ("",), {"state": "away"}),
-        ("UNPAUSE", ("lunch",), {"state": "available"}),
-        ("PAUSEALL", (), {"state": "away"}),
-        ("UNPAUSEALL", (), {"state": "available"}),
+        ("PAUSE", ("lunch",), {"state": "away", "reason": "lunch", "logs_in": False}),
+        ("PAUSE", ("",), {"state": "away", "logs_in": False}),
+        ("UNPAUSE", ("lunch",), {"state": "available", "logs_in": False}),
+        ("PAUSEALL", (), {"state": "away", "logs_in": False}),
+        ("UNPAUSEALL", (), {"state": "available", "logs_in": False}),
         ("AGENTLOGIN", ("SIP/x-1",), {"state": "available"}),
-        ("AGENTLOGOFF", ("SIP/x-1", "30"), {"state": "offline"}),
+        ("AGENTLOGOFF", ("SIP/x-1", "30"), {"state": "offline", "session_ms": 30_000}),
         ("AGENTCALLBACKLOGIN", ("1001@all",), {"state": "available"}),
-        ("AGENTCALLBACKLOGOFF", ("1001@all", "900"), {"state": "offline"}),
+        ("AGENTCALLBACKLOGOFF", ("1001@all", "900"), {"state": "offline", "session_ms": 900_000}),
     ],
 )
 @pytest.mark.parametrize("queue", ["9000", "NONE"])
