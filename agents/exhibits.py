@@ -2,7 +2,8 @@
 
 in: ``cx.partials``, by exhibit, with the ticks of every source; read from its beginning at restore.
 state: published values, whose changelog is the output ``cx.kpis`` itself.
-out: ``cx.kpis``; to whoever shows values, once they are committed.
+out: ``cx.kpis``, once they are committed to whoever shows values, too; to ``cx.interactions`` goes
+which versions of exhibits are not shown any more.
 """
 
 from __future__ import annotations
@@ -10,11 +11,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Protocol
 
-from pipeline.kpi.plan import Plan
 from pipeline.microbatch import Batch, BatchApp, Record, Stage
-from pipeline.stages.exhibits import Exhibits
-from pipeline.stages.publisher import exhibit_partition, sources
+from pipeline.stages.configuration import Configuration, decode_configuration
+from pipeline.stages.exhibits import Exhibits, Place
 from pipeline.stages.wire import (
+    EXHIBITS,
     TICK,
     Tick,
     control_kind,
@@ -58,30 +59,32 @@ class _Owned(Exhibits):
 
 def take(owned: Exhibits, record: Record) -> Tick | None:
     """Take a record in; the aligned tick if time passes by it."""
-    if record.headers and control_kind(record.headers) == TICK:
+    kind = control_kind(record.headers) if record.headers else None
+    if kind == TICK:
         return owned.tick(decode_tick(record.value or b""))
-    if record.key is not None and record.value is not None:
+    if kind == EXHIBITS:
+        owned.configure(decode_configuration(record.value or b""))
+    elif record.key is not None and record.value is not None:
         source, key = parse_share_key(record.key)
         owned.take(source, key, decode_share(record.value))
     return None
 
 
-def exhibits(app: BatchApp, plan: Plan, displays: Iterable[Display]) -> Stage:
+def exhibits(app: BatchApp, started_with: Configuration, displays: Iterable[Display]) -> Stage:
     """Register the exhibits agent on ``app``; values go to ``displays`` once committed."""
 
     def memory(number: int, state: Mapping[bytes, bytes]) -> _Owned:
         counts = stage.partition_counts
-        mine = [
-            p
-            for p in plan.exhibits
-            if exhibit_partition(p.exhibit.exhibit, counts[PARTIALS]) == number
-        ]
-        expected = (
-            *sources("lifecycle", counts[INTERACTIONS]),
-            *sources("journeys", counts[CONTACTS]),
-            *sources("performers", counts[PERFORMANCES]),
+        place = Place(
+            number,
+            counts[PARTIALS],
+            {
+                "lifecycle": counts[INTERACTIONS],
+                "journeys": counts[CONTACTS],
+                "performers": counts[PERFORMANCES],
+            },
         )
-        owned = _Owned(mine, state, expected)
+        owned = _Owned(started_with, state, place)
         owned.display, owned.partition = displays, number
         shown = {key: decode_value(value) for key, value in state.items()}
         for display in displays:
@@ -92,7 +95,7 @@ def exhibits(app: BatchApp, plan: Plan, displays: Iterable[Display]) -> Stage:
         app,
         "exhibits",
         topics=(PARTIALS,),
-        outputs=(KPIS,),
+        outputs=(KPIS, INTERACTIONS),
         knows=(INTERACTIONS, CONTACTS, PERFORMANCES, PARTIALS),
         changelog=KPIS,
         memory=memory,

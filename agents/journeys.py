@@ -9,24 +9,24 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 
-from pipeline.kpi.plan import Plan
 from pipeline.microbatch import Batch, BatchApp, Stage
+from pipeline.stages.configuration import Configuration, decode_configuration
 from pipeline.stages.journeys import Journeys
 from pipeline.stages.publisher import Publisher, sources
-from pipeline.stages.wire import TICK, control_kind, decode_contact, decode_tick
+from pipeline.stages.wire import EXHIBITS, TICK, control_kind, decode_contact, decode_tick
 from schemas.topics import CONTACTS, FACTS, INTERACTIONS, PARTIALS
 
 
-def journeys(app: BatchApp, plan: Plan, *, changelog: str | None) -> Stage:
+def journeys(app: BatchApp, started_with: Configuration, *, changelog: str | None) -> Stage:
     """Register the journeys agent on ``app``."""
 
     def memory(number: int, state: Mapping[bytes, bytes]) -> Journeys:
         counts = stage.partition_counts
         publisher = Publisher(
-            f"journeys/{number}", plan, state,
+            f"journeys/{number}", state,
             partial_partitions=counts[PARTIALS], clock_topics={},
         )  # fmt: skip
-        return Journeys(plan, publisher, state, sources("lifecycle", counts[INTERACTIONS]))
+        return Journeys(started_with, publisher, state, sources("lifecycle", counts[INTERACTIONS]))
 
     stage = Stage(
         app,
@@ -44,8 +44,11 @@ def journeys(app: BatchApp, plan: Plan, *, changelog: str | None) -> Stage:
             async with stage.checkpoint(batch) as checkpoint:
                 folds: Journeys = checkpoint.memory
                 for record in batch.records:
-                    if record.headers and control_kind(record.headers) == TICK:
+                    kind = control_kind(record.headers) if record.headers else None
+                    if kind == TICK:
                         folds.tick(decode_tick(record.value or b""), checkpoint)
+                    elif kind == EXHIBITS:
+                        folds.configure(decode_configuration(record.value or b""), checkpoint)
                     else:
                         folds.take(record.key or b"", decode_contact(record.value or b""))
                 folds.flush(checkpoint)

@@ -16,17 +16,26 @@ from pipeline import metrics
 from pipeline.folds.event import reduce
 from pipeline.folds.silence import Silence
 from pipeline.identity import CustomerKeys
-from pipeline.kpi.plan import Plan
 from pipeline.microbatch import Batch, BatchApp, Checkpoint, Record, Stage
 from pipeline.stages.clock import tick_record
+from pipeline.stages.configuration import Configuration, decode_change
 from pipeline.stages.counting import count_intake
 from pipeline.stages.intake import Counts, Intake, Source, accepted_event, fold_key
 from pipeline.stages.lifecycle import Lifecycle
 from pipeline.stages.publisher import Publisher
-from pipeline.stages.wire import RESTART, TICK, Tick, control_kind, decode_restart, decode_tick
+from pipeline.stages.wire import (
+    EXHIBIT,
+    RESTART,
+    TICK,
+    Tick,
+    control_kind,
+    decode_restart,
+    decode_tick,
+)
 from schemas.topics import (
     CONTACTS,
     DEAD_LETTERS,
+    EXHIBITS,
     FACTS,
     INTERACTIONS,
     PARTIALS,
@@ -38,7 +47,7 @@ Now = Callable[[], int]
 
 def lifecycle(
     app: BatchApp,
-    plan: Plan,
+    started_with: Configuration,
     keys: CustomerKeys,
     source: Source,
     *,
@@ -56,17 +65,17 @@ def lifecycle(
     def memory(number: int, state: Mapping[bytes, bytes]) -> Lifecycle:
         counts = stage.partition_counts
         publisher = Publisher(
-            f"lifecycle/{number}", plan, state,
+            f"lifecycle/{number}", state,
             partial_partitions=counts[PARTIALS],
             clock_topics={name: counts[name] for name in (CONTACTS, PERFORMANCES)},
         )  # fmt: skip
-        return Lifecycle(plan, publisher, state, silence)
+        return Lifecycle(started_with, publisher, state, silence)
 
     stage = Stage(
         app,
         "lifecycle",
         topics=(INTERACTIONS,),
-        outputs=(FACTS, CONTACTS, PERFORMANCES, PARTIALS, DEAD_LETTERS, INTERACTIONS),
+        outputs=(FACTS, CONTACTS, PERFORMANCES, PARTIALS, DEAD_LETTERS, INTERACTIONS, EXHIBITS),
         changelog=changelog,
         memory=memory,
         idle_seconds=None if now_ms is None else tick_seconds / 4,
@@ -80,6 +89,8 @@ def lifecycle(
             folds.tick(decode_tick(record.value or b""), checkpoint)
         elif kind == RESTART:
             folds.restart(decode_restart(record.value or b""), checkpoint)
+        elif kind == EXHIBIT:
+            folds.change(decode_change(record.value or b""), checkpoint)
         elif (event := accepted_event(record)) is not None:
             folds.take(fold_key(event), reduce(event))
         else:

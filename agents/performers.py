@@ -12,24 +12,26 @@ from collections.abc import AsyncIterator, Mapping
 from functools import partial
 
 from pipeline import metrics
-from pipeline.kpi.plan import Plan
 from pipeline.microbatch import Batch, BatchApp, Stage
+from pipeline.stages.configuration import Configuration, decode_configuration
 from pipeline.stages.performers import Performers
 from pipeline.stages.publisher import Publisher, sources
-from pipeline.stages.wire import TICK, control_kind, decode_performance, decode_tick
+from pipeline.stages.wire import EXHIBITS, TICK, control_kind, decode_performance, decode_tick
 from schemas.topics import FACTS, INTERACTIONS, PARTIALS, PERFORMANCES
 
 
-def performers(app: BatchApp, plan: Plan, *, changelog: str | None) -> Stage:
+def performers(app: BatchApp, started_with: Configuration, *, changelog: str | None) -> Stage:
     """Register the performers agent on ``app``."""
 
     def memory(number: int, state: Mapping[bytes, bytes]) -> Performers:
         counts = stage.partition_counts
         publisher = Publisher(
-            f"performers/{number}", plan, state,
+            f"performers/{number}", state,
             partial_partitions=counts[PARTIALS], clock_topics={},
         )  # fmt: skip
-        return Performers(plan, publisher, state, sources("lifecycle", counts[INTERACTIONS]))
+        return Performers(
+            started_with, publisher, state, sources("lifecycle", counts[INTERACTIONS])
+        )
 
     stage = Stage(
         app,
@@ -47,8 +49,11 @@ def performers(app: BatchApp, plan: Plan, *, changelog: str | None) -> Stage:
             async with stage.checkpoint(batch) as checkpoint:
                 folds: Performers = checkpoint.memory
                 for record in batch.records:
-                    if record.headers and control_kind(record.headers) == TICK:
+                    kind = control_kind(record.headers) if record.headers else None
+                    if kind == TICK:
                         folds.tick(decode_tick(record.value or b""), checkpoint)
+                    elif kind == EXHIBITS:
+                        folds.configure(decode_configuration(record.value or b""), checkpoint)
                     else:
                         folds.take(record.key or b"", decode_performance(record.value or b""))
                 folds.flush(checkpoint)

@@ -19,11 +19,10 @@ from agents.lifecycle import lifecycle
 from agents.performers import performers
 from pipeline.folds.silence import Silence
 from pipeline.identity import CustomerKeys
-from pipeline.kpi import catalogue
-from pipeline.kpi.plan import Plan
 from pipeline.microbatch import BatchApp, Broker
 from pipeline.observers import StageMetrics
 from pipeline.settings import ROLES, Role
+from pipeline.stages.configuration import Configuration
 from pipeline.stages.intake import Source
 from pipeline.stages.limits import RefusalLimit
 from schemas.exhibit import Exhibit
@@ -75,7 +74,7 @@ class Worker:
     def _app(self, role: Role) -> BatchApp:
         wiring = self._wiring
         app = BatchApp(f"{wiring.group_prefix}-{role}", wiring.broker, StageMetrics())
-        plan = Plan(wiring.exhibits, catalogue.load())
+        started_with = Configuration.of(wiring.exhibits)
         lasting = wiring.broker.transactional
         match role:
             case "intake":
@@ -89,7 +88,7 @@ class Worker:
             case "lifecycle":
                 lifecycle(
                     app,
-                    plan,
+                    started_with,
                     _needed(wiring.keys),
                     unified_source(),
                     changelog=changelog_topic("lifecycle") if lasting else None,
@@ -98,11 +97,15 @@ class Worker:
                     tick_seconds=wiring.tick_seconds,
                 )
             case "journeys":
-                journeys(app, plan, changelog=changelog_topic("journeys") if lasting else None)
+                journeys(
+                    app, started_with, changelog=changelog_topic("journeys") if lasting else None
+                )
             case "performers":
-                performers(app, plan, changelog=changelog_topic("performers") if lasting else None)
+                performers(
+                    app, started_with, changelog=changelog_topic("performers") if lasting else None
+                )
             case "exhibits":
-                exhibits(app, plan, wiring.displays)
+                exhibits(app, started_with, wiring.displays)
             case "sink":
                 if wiring.sink is not None:
                     clickhouse_sink(app, wiring.sink)

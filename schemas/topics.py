@@ -34,6 +34,7 @@ CONTACTS: Final = "cx.contacts"
 PERFORMANCES: Final = "cx.performances"
 PARTIALS: Final = "cx.partials"
 KPIS: Final = "cx.kpis"
+EXHIBITS: Final = "cx.exhibits"
 DEAD_LETTERS: Final = "cx.dead-letters"
 
 
@@ -77,6 +78,10 @@ TOPICS: Final[dict[str, Topic]] = {
             KPIS, "exhibit, as, window, dimensions, state", "compact", None,
             ("exhibits",), ("sink", "replay"),
             "exhibit values, the last one of each key",
+        ),
+        Topic(
+            EXHIBITS, "source", "compact", None, ("lifecycle",), ("exhibit",),
+            "exhibits in force in each partition of cx.interactions",
         ),
         Topic(
             DEAD_LETTERS, "source position", "delete", 7 * DAY_MS,

@@ -36,12 +36,20 @@ class Changes(NamedTuple):
 
 
 def settle(
-    ledger: Ledger, rows: Iterable[Row], plan: Plan, panes: Panes, as_of_ms: int, span_ms: int
+    ledger: Ledger,
+    rows: Iterable[Row],
+    plan: Plan,
+    panes: Panes,
+    as_of_ms: int,
+    span_ms: int,
+    *,
+    recount: bool = False,
 ) -> tuple[Ledger, Changes, int | None]:
     """Bring ``panes`` to ``rows`` and return the new ledger and what has to be told.
 
-    ``span_ms`` is how far what is clipped has grown: the clock, or earlier. The third value is the
-    next moment at which time alone changes a contribution, if there is one.
+    With ``recount`` the old ledger was counted by another plan. ``span_ms`` is how far what is
+    clipped has grown: the clock, or earlier. The third value is the next moment at which time alone
+    changes a contribution, if there is one.
     """
     new: Ledger = {}
     changes = Changes([], [])
@@ -51,7 +59,7 @@ def settle(
         digest = digest_of(row.fact)
         if old is None or old.digest != digest:
             changes.rows.append(row)
-        elif not plan.is_timed(row.kind):
+        elif not recount and not plan.is_timed(row.kind):
             new[row.fact_id] = old
             continue
         contributions = plan.contributions(row.kind, row.fact, as_of_ms, span_ms)

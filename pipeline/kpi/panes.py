@@ -120,6 +120,15 @@ class Panes:
         if slides and time_ms >= self._fine_floor_ms:
             yield PaneKey(group, cell, "s", time_ms // SECOND_MS)
 
+    def use(self, plan: Plan) -> list[PaneKey]:
+        """Count by another plan from now on; the panes that are gone with it."""
+        self._plan = plan
+        gone = [key for key in self._panes if key.group not in plan.groups]
+        for key in gone:
+            del self._panes[key]
+        self._dirty.difference_update(gone)
+        return gone
+
     def all_dirty(self) -> None:
         """Publish every pane at the next tick: what was published before is not known."""
         self._dirty.update(self._panes)

@@ -265,11 +265,15 @@ _IDENTITY_FIELDS = Header._fields.index("channel")
 
 
 class Plan:
-    """All exhibits in use. Groups are found by fact kind and by key."""
+    """All exhibits in use. Groups are found by fact kind and by key.
+
+    ``digest`` is equal for plans that count the same.
+    """
 
     def __init__(self, exhibits: Iterable[Exhibit], catalogue: Catalogue) -> None:
         self.exhibits = tuple(_plan(exhibit, catalogue) for exhibit in exhibits)
         self.groups: dict[int, Group] = {g.key: g for e in self.exhibits for g in e.groups}
+        self.digest = _digest_of(sorted(self.groups))
         self._by_fact: defaultdict[str, list[Group]] = defaultdict(list)
         for group in self.groups.values():
             self._by_fact[group.fact].append(group)
@@ -388,4 +392,8 @@ def _digest(exhibit: Exhibit, parts: tuple[object, ...], series: Sequence[object
         sort_keys=True,
         default=list,
     )
-    return int.from_bytes(hashlib.blake2b(told.encode(), digest_size=7).digest(), "big")
+    return _digest_of(told)
+
+
+def _digest_of(told: object) -> int:
+    return int.from_bytes(hashlib.blake2b(str(told).encode(), digest_size=7).digest(), "big")

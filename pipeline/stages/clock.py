@@ -34,6 +34,11 @@ class AlignedClock:
         if known is None or (tick.tick_ms, tick.epoch) >= (known.tick_ms, known.epoch):
             self._ticks[tick.source] = tick
 
+    def covered(self, exhibit: str) -> int:
+        """The version of an exhibit that every source has counted for; 0 if one never did."""
+        ticks = self._ticks.values()
+        return min((tick.covers.get(exhibit, 0) if tick else 0 for tick in ticks), default=0)
+
     def aligned(self) -> Tick | None:
         """The lowest tick of all sources, with flags that all of them raise; None if one misses."""
         ticks = [tick for tick in self._ticks.values() if tick is not None]

@@ -14,11 +14,14 @@ from functools import lru_cache
 from typing import Any
 
 import msgspec
+import structlog
 
 from pipeline.kpi import catalogue
 from pipeline.kpi.plan import Plan
-from schemas.exhibit import Exhibit, Sliding, Tumbling, load_exhibit
+from schemas.exhibit import Exhibit, ExhibitError, Sliding, Tumbling, load_exhibit
 from schemas.hours import DAYS, BusinessHours
+
+log = structlog.get_logger(__name__)
 
 
 class ExhibitChange(msgspec.Struct, frozen=True, array_like=True):
@@ -83,6 +86,21 @@ class Configuration(msgspec.Struct, array_like=True):
             del versions[version]
         return bool(old)
 
+    def take_over(self, other: Configuration) -> bool:
+        """Apply what ``other`` says; whether that changed anything.
+
+        What ``other`` has retired is retired here too.
+
+        Raises:
+            ConfigurationError: the two give one version two texts.
+        """
+        changed = [self.apply(change) for change in other.changes()]
+        for name, versions in other.texts.items():
+            if versions:
+                oldest = ExhibitChange(name, min(versions), retires=True)
+                changed.append(self.apply(oldest))
+        return any(changed)
+
     def changes(self) -> list[ExhibitChange]:
         """Changes that make this configuration of an empty one, in their order."""
         ended = [ExhibitChange(name, version) for name, version in sorted(self.ended.items())]
@@ -116,7 +134,18 @@ class Configuration(msgspec.Struct, array_like=True):
 
 @lru_cache(maxsize=64)
 def _plan(texts: tuple[str, ...]) -> Plan:
-    return Plan([load_exhibit(text) for text in texts], catalogue.load())
+    loaded = catalogue.load()
+    exhibits = []
+    for text in texts:
+        try:
+            exhibit = load_exhibit(text)
+            catalogue.check_exhibit(exhibit, loaded)
+        except ExhibitError as error:
+            # Made for another version of this program: what is shown now goes on to be shown.
+            log.warning("exhibit_not_counted", reason=str(error))
+        else:
+            exhibits.append(exhibit)
+    return Plan(exhibits, loaded)
 
 
 def text_of(exhibit: Exhibit) -> str:

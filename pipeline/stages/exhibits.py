@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from pipeline.kpi.merge import Merge
 from pipeline.kpi.panes import PaneKey
-from pipeline.kpi.plan import ExhibitPlan
 from pipeline.kpi.values import read
 from pipeline.stages.clock import AlignedClock
-from pipeline.stages.wire import Out, Share, Tick
+from pipeline.stages.configuration import Configuration, ExhibitChange, encode_change
+from pipeline.stages.publisher import exhibit_partition, sources
+from pipeline.stages.wire import CONTROL_HEADER, EXHIBIT, Out, Share, Tick
+from schemas.topics import INTERACTIONS
 from schemas.values import ExhibitValue, decode_value, encode_value
+
+Show = Callable[[bytes, ExhibitValue | None], None]
+
+
+class Place(NamedTuple):
+    """Which partition of ``cx.partials`` this is, of how many, and how many each source has."""
+
+    number: int
+    partitions: int
+    sources: Mapping[str, int]
 
 
 class _Pending(NamedTuple):
@@ -23,29 +35,67 @@ class _Pending(NamedTuple):
 class Exhibits:
     """State derived from one partition of ``cx.partials``: the exhibits it holds.
 
-    Shares wait until every source has passed their tick, so a value never mixes moments.
+    Shares wait until every source has passed their tick, so a value never mixes moments. A new
+    version of an exhibit is merged beside the old one, and shown once every source has counted for
+    it; then the old one is retired.
 
     Args:
-        plans: Exhibits of this partition.
-        state: Published values by key, as restored from ``cx.kpis``.
-        sources: Every source that must have spoken before anything is shown.
+        exhibits: Exhibits that the worker was started with.
+        state: Published values by key, as restored from ``cx.kpis``; stays up to date.
+        place: Which exhibits are held here, and who must have spoken before anything is shown.
     """
 
-    def __init__(
-        self,
-        plans: Iterable[ExhibitPlan],
-        state: Mapping[bytes, bytes],
-        sources: Iterable[str],
-    ) -> None:
-        self.merges = {plan.exhibit.exhibit: Merge(plan) for plan in plans}
-        self.clock = AlignedClock(sources)
+    def __init__(self, exhibits: Configuration, state: Mapping[bytes, bytes], place: Place) -> None:
+        self.clock = AlignedClock(
+            source for stage, count in place.sources.items() for source in sources(stage, count)
+        )
         self.clock_ms = 0
+        self.shown: dict[str, int] = {}
+        self._place = place
         self._state = state
-        self._exhibit_of = {
-            group.key: name for name, m in self.merges.items() for group in m.plan.groups
-        }
+        self._merges: dict[tuple[str, int], Merge] = {}
+        self._exhibit_of: dict[int, tuple[str, int]] = {}
         self._pending: defaultdict[str, list[_Pending]] = defaultdict(list)
         self._epochs: dict[str, int] = {}
+        self._exhibits = Configuration({}, {})
+        self.configure(exhibits)
+
+    # --- exhibits -------------------------------------------------------------------------------
+
+    def configure(self, exhibits: Configuration) -> None:
+        """Take over what a source, or whoever started this worker, says is in force."""
+        self._exhibits.take_over(exhibits)
+        wanted = {
+            (plan.exhibit.exhibit, plan.exhibit.version): plan
+            for plan in self._exhibits.plan().exhibits
+            if exhibit_partition(plan.exhibit.exhibit, self._place.partitions) == self._place.number
+        }
+        for identity in self._merges.keys() - wanted.keys():
+            del self._merges[identity]
+        for identity in wanted.keys() - self._merges.keys():
+            merge = self._merges[identity] = Merge(wanted[identity])
+            merge.advance(self.clock_ms)
+        self._exhibit_of = {
+            group.key: identity
+            for identity, merge in self._merges.items()
+            for group in merge.plan.groups
+        }
+
+    def _choose(self) -> set[str]:
+        """Choose the newest version of each exhibit that every source covers; what changed."""
+        chosen = {}
+        for name in {name for name, _ in self._merges}:
+            covered = self.clock.covered(name)
+            versions = [v for known, v in self._merges if known == name and v <= covered]
+            if versions:
+                chosen[name] = max(versions)
+        changed = {
+            name for name in {*chosen, *self.shown} if chosen.get(name) != self.shown.get(name)
+        }
+        self.shown = chosen
+        return changed
+
+    # --- shares ---------------------------------------------------------------------------------
 
     def take(self, source: str, key: PaneKey, share: Share) -> None:
         """Note a share; it counts once the aligned clock has reached its tick."""
@@ -63,7 +113,7 @@ class Exhibits:
         self.clock_ms = max(self.clock_ms, aligned.tick_ms)
         for source, pending in self._pending.items():
             self._apply_due(source, pending)
-        for merge in self.merges.values():
+        for merge in self._merges.values():
             merge.advance(self.clock_ms, aligned.span_ms)
         return aligned
 
@@ -79,33 +129,71 @@ class Exhibits:
     def _apply(self, source: str, item: _Pending) -> None:
         if item.share.epoch > self._epochs.get(source, 0):
             self._epochs[source] = item.share.epoch
-            for merge in self.merges.values():
+            for merge in self._merges.values():
                 merge.forget(source)
-        name = self._exhibit_of[item.key.group]
-        self.merges[name].apply(source, item.key, item.share.vector)
+        identity = self._exhibit_of.get(item.key.group)
+        if identity is not None:
+            self._merges[identity].apply(source, item.key, item.share.vector)
 
-    def publish(
-        self, aligned: Tick, out: Out, show: Callable[[bytes, ExhibitValue | None], None]
-    ) -> None:
+    # --- values ---------------------------------------------------------------------------------
+
+    def publish(self, aligned: Tick, out: Out, show: Show) -> None:
         """Put values that changed; all of them if the tick asks for it."""
+        changed = self._choose()
+        for name, version in sorted(self.shown.items()):
+            merge = self._merges[name, version]
+            everything = aligned.publish_all or aligned.complete or name in changed
+            self._publish(merge, aligned, out, show, everything=everything)
+            if name in changed:
+                self._retire_before(name, version, out)
+        for name in changed:
+            self._withdraw(name, out, show)
 
+    def _publish(
+        self, merge: Merge, aligned: Tick, out: Out, show: Show, *, everything: bool
+    ) -> None:
         def previous(key: bytes) -> ExhibitValue | None:
             stored = out.get(key)
-            return decode_value(stored) if stored is not None else None
+            value = decode_value(stored) if stored is not None else None
+            same = value is not None and value.exhibit_version == merge.plan.exhibit.version
+            return value if same else None
 
-        for merge in self.merges.values():
-            everything = aligned.publish_all or aligned.complete
-            wanted = set(merge.everything()) if everything else merge.dirty
-            if aligned.moving_only:
-                later = {place for place in wanted if place[1].window.kind == "tumbling"}
-                wanted -= later
-            for cell, slot in sorted(wanted, key=repr):
-                for key, value in read(
-                    merge, cell, slot, previous, complete=aligned.complete, everything=everything
-                ):
-                    if value is None:
-                        out.delete(key)
-                    else:
-                        out.put(key, encode_value(value))
-                    show(key, value)
-            merge.dirty = later if aligned.moving_only else set()
+        wanted = merge.dirty.union(merge.everything() if everything else ())
+        later = set()
+        if aligned.moving_only:
+            later = {place for place in wanted if place[1].window.kind == "tumbling"}
+            wanted -= later
+        for cell, slot in sorted(wanted, key=repr):
+            for key, value in read(
+                merge, cell, slot, previous, complete=aligned.complete, everything=everything
+            ):
+                _put(key, value, out, show)
+        merge.dirty = later
+
+    def _retire_before(self, name: str, version: int, out: Out) -> None:
+        """Let every source know that older versions are not shown any more."""
+        if any(known == name and old < version for known, old in self._merges):
+            value = encode_change(ExhibitChange(name, version, retires=True))
+            for number in range(self._place.sources["lifecycle"]):
+                out.send(
+                    INTERACTIONS, None, value,
+                    partition=number, headers=((CONTROL_HEADER, EXHIBIT),),
+                )  # fmt: skip
+
+    def _withdraw(self, name: str, out: Out, show: Show) -> None:
+        """Take back values of another version than the one that is shown."""
+        for key in list(self._state):
+            stored = out.get(key)
+            if stored is None:
+                continue
+            value = decode_value(stored)
+            if value.exhibit == name and value.exhibit_version != self.shown.get(name):
+                _put(key, None, out, show)
+
+
+def _put(key: bytes, value: ExhibitValue | None, out: Out, show: Show) -> None:
+    if value is None:
+        out.delete(key)
+    else:
+        out.put(key, encode_value(value))
+    show(key, value)

@@ -15,11 +15,11 @@ from pipeline.folds.event import Event
 from pipeline.folds.performances import Performance, performances
 from pipeline.folds.rows import ContactRow, Folded
 from pipeline.folds.silence import Silence
-from pipeline.kpi.ledger import Entry, Ledger, settle
-from pipeline.kpi.plan import Plan
+from pipeline.kpi.ledger import Entry, Ledger
 from pipeline.stages.admission import admit
+from pipeline.stages.configuration import Configuration
+from pipeline.stages.folding import Folding
 from pipeline.stages.publisher import Publisher
-from pipeline.stages.timers import Timers
 from pipeline.stages.travelling import Sent, tell
 from pipeline.stages.wire import (
     ContactMessage,
@@ -51,6 +51,7 @@ class KeyState(msgspec.Struct, array_like=True):
     contacts: dict[str, Sent]
     dues: int = 0
     performances: dict[str, Sent] = {}
+    counted_by: int = 0
 
 
 encode_state = msgspec.msgpack.Encoder().encode
@@ -59,35 +60,28 @@ _encode_restarts = msgspec.msgpack.Encoder().encode
 _decode_restarts = msgspec.msgpack.Decoder(dict[str, list[int]]).decode
 
 
-class Lifecycle:
+class Lifecycle(Folding[Event]):
     """State derived from one partition of ``cx.interactions``."""
 
     def __init__(
         self,
-        plan: Plan,
+        exhibits: Configuration,
         publisher: Publisher,
         state: Mapping[bytes, bytes],
         silence: Silence,
     ) -> None:
-        self._plan = plan
-        self._publisher = publisher
-        self._timers = Timers()
         self._silence = silence
-        self._touched: dict[bytes, list[Event]] = {}
         self._states: list[tuple[str, Event]] = []
         stored = state.get(_RESTARTS_KEY)
         self._restarts = _decode_restarts(stored) if stored is not None else {}
         self.duplicates = 0
-        for key, value in state.items():
-            if key[:1] in _CODE_VERSIONS:
-                self._restore(key, decode_state(value))
-        publisher.panes.all_dirty()
+        super().__init__(exhibits, publisher, state)
 
-    def _restore(self, key: bytes, state: KeyState) -> None:
-        for entry in state.ledger.values():
-            self._publisher.panes.change((), entry.contributions)
-        # What is due is found again by folding once at the next tick.
-        self._timers.set(key, 0)
+    def _is_fold(self, key: bytes) -> bool:
+        return key[:1] in _CODE_VERSIONS
+
+    def _ledger(self, value: bytes) -> Ledger:
+        return decode_state(value).ledger
 
     # --- records --------------------------------------------------------------------------------
 
@@ -113,13 +107,7 @@ class Lifecycle:
 
     def tick(self, tick: Tick, out: Out) -> None:
         """Let time pass: fire what is due, then publish what changed."""
-        self.flush(out)
-        publisher = self._publisher
-        publisher.advance(tick)
-        for key in self._timers.pop_due(publisher.tick_ms):
-            self._touched.setdefault(key, [])
-        self.flush(out)
-        publisher.publish_tick(tick, out)
+        self._let_pass(tick, out)
 
     def flush(self, out: Out) -> None:
         """Pass states on to their performers, and fold every key touched since the last flush."""
@@ -127,34 +115,21 @@ class Lifecycle:
         for performer_id, event in states:
             message = PerformanceMessage(event.event_id, 0, state=event)
             out.send(PERFORMANCES, performer_id.encode(), encode_performance(message))
-        touched, self._touched = self._touched, {}
-        for key, events in touched.items():
-            self._fold(key, events, out)
+        super().flush(out)
 
     # --- folding --------------------------------------------------------------------------------
 
-    def _fold(self, key: bytes, events: Iterable[Event], out: Out) -> None:
+    def _fold(self, key: bytes, events: list[Event], out: Out) -> None:
         stored = out.get(key)
         state = decode_state(stored) if stored is not None else KeyState([], [], {}, {})
         self.duplicates += admit(state.events, state.seen, events)
-        as_of_ms = self._publisher.tick_ms
-        folded = self._facts(key, state.events, as_of_ms)
-        ledger: Ledger = state.ledger
-        ledger, changes, due_ms = settle(
-            ledger,
-            folded.rows,
-            self._plan,
-            self._publisher.panes,
-            as_of_ms,
-            self._publisher.span_ms,
-        )
-        dues = [due for due in (folded.due_ms, due_ms) if due is not None]
-        self._timers.set(key, min(dues, default=None))
+        folded = self._facts(key, state.events, self._publisher.tick_ms)
+        changes, due_ms = self._settle(state, folded.rows)
+        self._due(key, folded.due_ms, due_ms)
         if changes.rows or changes.deleted:
             state.dues += not events
             version = _version(key, state)
             self._publisher.publish_facts(changes, lambda _fact_id: version, out)
-        state.ledger = ledger
         self._tell_contacts(state, folded.contacts, _version(key, state), out)
         stints = performances(key[1:].decode(), folded.rows, state.events)
         self._tell_performances(state, stints, _version(key, state), out)

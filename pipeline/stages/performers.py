@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import msgspec
 
 from pipeline.folds import performer
 from pipeline.folds.event import Event
 from pipeline.folds.performances import ShiftRow, StintRow
-from pipeline.kpi.ledger import Entry, settle
-from pipeline.kpi.plan import Plan
+from pipeline.kpi.ledger import Entry, Ledger
 from pipeline.stages.admission import admit
-from pipeline.stages.clock import META_KEY, AlignedClock
-from pipeline.stages.publisher import Publisher
-from pipeline.stages.timers import Timers
+from pipeline.stages.folding import Following
 from pipeline.stages.travelling import HISTORY_MAX, told, version_of
-from pipeline.stages.wire import Out, PerformanceMessage, Tick
+from pipeline.stages.wire import Out, PerformanceMessage
 
 
 class Known(msgspec.Struct, frozen=True, array_like=True):
@@ -38,61 +35,20 @@ class PerformerState(msgspec.Struct, array_like=True):
     rows: dict[str, Known]
     ledger: dict[str, Entry]
     dues: int = 0
+    counted_by: int = 0
 
 
 encode_state = msgspec.msgpack.Encoder().encode
 decode_state = msgspec.msgpack.Decoder(PerformerState).decode
 
 
-class Performers:
+class Performers(Following[PerformanceMessage]):
     """State derived from one partition of ``cx.performances``."""
 
-    def __init__(
-        self,
-        plan: Plan,
-        publisher: Publisher,
-        state: Mapping[bytes, bytes],
-        sources: Iterable[str],
-    ) -> None:
-        self._plan = plan
-        self._publisher = publisher
-        self._clock = AlignedClock(sources)
-        self._timers = Timers()
-        self._touched: dict[bytes, list[PerformanceMessage]] = {}
-        self.duplicates = 0
-        for key, value in state.items():
-            if key != META_KEY:
-                for entry in decode_state(value).ledger.values():
-                    publisher.panes.change((), entry.contributions)
-                self._timers.set(key, 0)
-        publisher.panes.all_dirty()
+    duplicates = 0
 
-    def take(self, key: bytes, message: PerformanceMessage) -> None:
-        """Note what was told of a performer; folded with everything else at batch end."""
-        self._touched.setdefault(key, []).append(message)
-
-    def tick(self, tick: Tick, out: Out) -> None:
-        """Take over the tick of one source; when all have passed it, time passes here."""
-        self._clock.see(tick)
-        aligned = self._clock.aligned()
-        if aligned is None:
-            return
-        told_again = aligned.publish_all or aligned.complete
-        if aligned.tick_ms <= self._publisher.tick_ms and not told_again:
-            return
-        self.flush(out)
-        publisher = self._publisher
-        publisher.advance(aligned)
-        for key in self._timers.pop_due(publisher.tick_ms):
-            self._touched.setdefault(key, [])
-        self.flush(out)
-        publisher.publish_tick(aligned, out)
-
-    def flush(self, out: Out) -> None:
-        """Fold every performer touched since the last flush."""
-        touched, self._touched = self._touched, {}
-        for key, messages in touched.items():
-            self._fold(key, messages, out)
+    def _ledger(self, value: bytes) -> Ledger:
+        return decode_state(value).ledger
 
     def _fold(self, key: bytes, messages: list[PerformanceMessage], out: Out) -> None:
         stored = out.get(key)
@@ -102,12 +58,8 @@ class Performers:
         rows = {name: known.row for name, known in state.rows.items() if known.row is not None}
         # What a schedule says of the time to come is not told; nor is it once time stands still.
         folded = performer.fold(key.decode(), state.events, rows, publisher.span_ms)
-        state.ledger, changes, due_ms = settle(
-            state.ledger, folded.rows, self._plan, publisher.panes,
-            publisher.tick_ms, publisher.span_ms,
-        )  # fmt: skip
-        dues = [due for due in (folded.due_ms, due_ms) if due is not None]
-        self._timers.set(key, min(dues, default=None))
+        changes, due_ms = self._settle(state, folded.rows)
+        self._due(key, folded.due_ms, due_ms)
         if changes.rows or changes.deleted:
             state.dues += not messages
             publisher.publish_facts(changes, _Versions(state), out)

@@ -6,11 +6,23 @@ from collections.abc import Callable, Iterable, Mapping
 
 from msgspec.structs import replace
 
+from pipeline.kpi import catalogue
 from pipeline.kpi.ledger import Changes
-from pipeline.kpi.panes import Panes
+from pipeline.kpi.panes import PaneKey, Panes
 from pipeline.kpi.plan import Plan
 from pipeline.stages.clock import META_KEY, Clock, decode_clock, encode_clock, tick_record
-from pipeline.stages.wire import Out, Share, Tick, encode_share, fact_message, share_key
+from pipeline.stages.configuration import Configuration, encode_configuration
+from pipeline.stages.wire import (
+    CONTROL_HEADER,
+    EXHIBITS,
+    Out,
+    Share,
+    Tick,
+    encode_share,
+    fact_message,
+    share_key,
+)
+from schemas.topics import EXHIBITS as EXHIBITS_TOPIC
 from schemas.topics import FACTS, PARTIALS
 
 
@@ -19,24 +31,26 @@ class Publisher:
 
     Args:
         source: Name of the source: stage and partition.
-        plan: Exhibits in use.
         state: Restored state, for the clock.
-        partitions_of: Partition of ``cx.partials`` that an exhibit belongs to.
-        clock_partitions: Topics that must be told the clock, with their partition counts.
+        partial_partitions: Partitions of ``cx.partials``.
+        clock_topics: Topics whose readers follow this source, with their partition counts.
+
+    Attributes:
+        covers: Versions of exhibits for which everything is counted.
     """
 
     def __init__(
         self,
         source: str,
-        plan: Plan,
         state: Mapping[bytes, bytes],
         *,
         partial_partitions: int,
         clock_topics: Mapping[str, int],
     ) -> None:
         self.source = source
-        self.plan = plan
-        self.panes = Panes(plan)
+        self.plan = Plan((), catalogue.load())
+        self.panes = Panes(self.plan)
+        self.covers: dict[str, int] = {}
         stored = state.get(META_KEY)
         clock = decode_clock(stored) if stored is not None else Clock()
         self.tick_ms = clock.tick_ms
@@ -46,10 +60,31 @@ class Publisher:
         self.epoch = clock.epoch + 1
         self._partial_partitions = partial_partitions
         self._clock_topics = dict(clock_topics)
-        self._partition_of = {
-            group.key: exhibit_partition(group.exhibit.exhibit.exhibit, partial_partitions)
-            for group in plan.groups.values()
-        }
+        self._partition_of: dict[int, int] = {}
+        self._gone: list[PaneKey] = []
+
+    def use(self, plan: Plan) -> None:
+        """Count by ``plan`` from now on; what only the last one counted is taken back."""
+        self.plan = plan
+        for group in plan.groups.values():
+            name = group.exhibit.exhibit.exhibit
+            self._partition_of[group.key] = exhibit_partition(name, self._partial_partitions)
+        self._gone += self.panes.use(plan)
+
+    def publish_exhibits(self, exhibits: Configuration, out: Out) -> None:
+        """Tell followers which exhibits this source counts for, before any share of them."""
+        value = encode_configuration(exhibits)
+        key = b"exhibits:" + self.source.encode()
+        headers = ((CONTROL_HEADER, EXHIBITS),)
+        for topic, number in self._followers():
+            out.send(topic, key, value, partition=number, headers=headers)
+        if self._clock_topics:
+            out.send(EXHIBITS_TOPIC, self.source.encode(), value)
+
+    def _followers(self) -> Iterable[tuple[str, int]]:
+        for topic, count in {**self._clock_topics, PARTIALS: self._partial_partitions}.items():
+            for number in range(count):
+                yield topic, number
 
     def advance(self, tick: Tick) -> None:
         """Let the clock go on to a tick; it never goes back."""
@@ -71,6 +106,10 @@ class Publisher:
     def publish_tick(self, tick: Tick, out: Out) -> None:
         """Send the shares that changed since the last tick, then the tick itself."""
         self.advance(tick)
+        for key in self._gone:
+            partition = self._partition_of[key.group]
+            out.send(PARTIALS, share_key(self.source, key), None, partition=partition)
+        self._gone = []
         for key, share in self.panes.drain(self.tick_ms):
             out.send(
                 PARTIALS,
@@ -78,12 +117,13 @@ class Publisher:
                 encode_share(Share(self.epoch, self.tick_ms, share)),
                 partition=self._partition_of[key.group],
             )
-        told = replace(tick, source=self.source, epoch=self.epoch, tick_ms=self.tick_ms)
+        told = replace(
+            tick, source=self.source, epoch=self.epoch, tick_ms=self.tick_ms, covers=self.covers
+        )
         value, headers = tick_record(told)
-        for topic, count in {**self._clock_topics, PARTIALS: self._partial_partitions}.items():
-            for number in range(count):
-                key_of_tick = b"tick:" + self.source.encode()
-                out.send(topic, key_of_tick, value, partition=number, headers=headers)
+        for topic, number in self._followers():
+            key_of_tick = b"tick:" + self.source.encode()
+            out.send(topic, key_of_tick, value, partition=number, headers=headers)
         out.put(META_KEY, encode_clock(Clock(self.tick_ms, self.epoch)))
 
 

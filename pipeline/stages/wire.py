@@ -17,6 +17,8 @@ from schemas.facts import Fact, columns, values
 CONTROL_HEADER: Final = "cx-control"
 TICK: Final = b"tick"
 RESTART: Final = b"restart"
+EXHIBIT: Final = b"exhibit"
+EXHIBITS: Final = b"exhibits"
 
 Headers = Sequence[tuple[str, bytes]]
 
@@ -52,6 +54,7 @@ class Tick(msgspec.Struct, frozen=True, array_like=True):
     ``publish_all`` asks for every value, changed or not; ``complete`` says that nothing more comes;
     ``moving_only`` leaves buckets to a later tick. ``still_ms``, if not 0, is when what is clipped
     stopped growing: a replay lets cohorts mature after its last event, but nobody works on.
+    ``covers`` are the versions of exhibits for which the source has counted everything.
     """
 
     source: str
@@ -61,6 +64,7 @@ class Tick(msgspec.Struct, frozen=True, array_like=True):
     complete: bool = False
     moving_only: bool = False
     still_ms: int = 0
+    covers: dict[str, int] = {}
 
     @property
     def span_ms(self) -> int:

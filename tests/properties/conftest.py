@@ -46,12 +46,11 @@ def batches(plan: Plan) -> Callable[[Iterable[Iterable[Event]]], list[Row]]:
         world = World(plan, 1)
         publisher = Publisher(
             "lifecycle/0",
-            plan,
             {},
             partial_partitions=1,
             clock_topics={CONTACTS: 1, PERFORMANCES: 1},
         )
-        stage = Lifecycle(plan, publisher, {}, Silence())
+        stage = Lifecycle(world.exhibits, publisher, {}, Silence())
         state: dict[bytes, bytes] = {}
         for batch in cut:
             overlay = Overlay(world, state)

@@ -19,13 +19,16 @@ from pipeline.folds.silence import Silence
 from pipeline.kpi.plan import Plan
 from pipeline.microbatch import partition_for
 from pipeline.stages.clock import tick_record
-from pipeline.stages.exhibits import Exhibits
+from pipeline.stages.configuration import Configuration, decode_change, decode_configuration
+from pipeline.stages.exhibits import Exhibits, Place
 from pipeline.stages.intake import fold_key, partition_key
 from pipeline.stages.journeys import Journeys
 from pipeline.stages.lifecycle import Lifecycle
 from pipeline.stages.performers import Performers
-from pipeline.stages.publisher import Publisher, exhibit_partition, sources
+from pipeline.stages.publisher import Publisher, sources
 from pipeline.stages.wire import (
+    EXHIBIT,
+    EXHIBITS,
     TICK,
     Headers,
     Tick,
@@ -111,7 +114,7 @@ class World:
     """All stages over ``partitions`` partitions, fed by :meth:`say` and :meth:`tick`."""
 
     def __init__(self, plan: Plan, partitions: int, silence: Silence | None = None) -> None:
-        self.plan = plan
+        self.exhibits = Configuration.of(p.exhibit for p in plan.exhibits)
         self.partitions = partitions
         self.logs: defaultdict[tuple[str, int], list[Record]] = defaultdict(list)
         self.restored = 0
@@ -184,6 +187,10 @@ class World:
                     memory.publish(aligned, overlay, lambda _key, _value: None)
             elif ticks:
                 memory.tick(decode_tick(record.value or b""), overlay)
+            elif control_kind(record.headers) == EXHIBIT:
+                memory.change(decode_change(record.value or b""), overlay)
+            elif control_kind(record.headers) == EXHIBITS:
+                memory.configure(decode_configuration(record.value or b""), overlay)
             elif record.event is not None:
                 memory.take(fold_key(record.event), reduce(record.event))
             elif owned.stage == "performers":
@@ -196,14 +203,8 @@ class World:
     def _memory(self, owned: Owned) -> Any:
         count, number, state = self.partitions, owned.number, owned.state
         if owned.stage == "exhibits":
-            plans = [
-                plan
-                for plan in self.plan.exhibits
-                if exhibit_partition(plan.exhibit.exhibit, count) == number
-            ]
-            stages = ("lifecycle", "journeys", "performers")
-            expected = [source for stage in stages for source in sources(stage, count)]
-            memory = Exhibits(plans, state, expected)
+            stages = dict.fromkeys(("lifecycle", "journeys", "performers"), count)
+            memory = Exhibits(self.exhibits, state, Place(number, count, stages))
             for record in self.logs[owned.topic, number][: owned.position]:
                 take(memory, record)  # type: ignore[arg-type]
             return memory
@@ -211,15 +212,14 @@ class World:
         topics = dict.fromkeys((CONTACTS, PERFORMANCES), count) if lifecycle else {}
         publisher = Publisher(
             f"{owned.stage}/{number}",
-            self.plan,
             state,
             partial_partitions=count,
             clock_topics=topics,
         )
         if lifecycle:
-            return Lifecycle(self.plan, publisher, state, self._silence)
+            return Lifecycle(self.exhibits, publisher, state, self._silence)
         stage = Journeys if owned.stage == "journeys" else Performers
-        return stage(self.plan, publisher, state, sources("lifecycle", count))
+        return stage(self.exhibits, publisher, state, sources("lifecycle", count))
 
     # --- what came out ----------------------------------------------------------------------
 

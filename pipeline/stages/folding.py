@@ -1,0 +1,192 @@
+"""What every stage does that folds one state a key: touch, fold, let time pass, change exhibits.
+
+A stage that begins to count for new exhibits folds all its keys again, some at each batch, and says
+at its ticks for which versions it has counted everything: until then the old ones are shown.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Iterable, Mapping
+from typing import Final, Generic, Protocol, TypeVar
+
+import structlog
+
+from pipeline.folds.rows import Row
+from pipeline.kpi.ledger import Changes, Ledger, settle
+from pipeline.stages.clock import AlignedClock
+from pipeline.stages.configuration import (
+    Configuration,
+    ConfigurationError,
+    ExhibitChange,
+    decode_configuration,
+    encode_configuration,
+)
+from pipeline.stages.publisher import Publisher
+from pipeline.stages.timers import Timers
+from pipeline.stages.wire import Out, Tick
+
+log = structlog.get_logger(__name__)
+
+CONFIGURATION_KEY: Final = b"\0exhibits"
+_REFILL_KEYS: Final = 1_000
+"""Keys that are folded again at a time: a fraction of a second of work."""
+
+MessageT = TypeVar("MessageT")
+
+
+class Kept(Protocol):
+    """The state of a key, as far as what it published is concerned."""
+
+    ledger: Ledger
+    counted_by: int
+
+
+class Folding(ABC, Generic[MessageT]):
+    """State derived from one partition of a log of messages by key.
+
+    Args:
+        exhibits: Exhibits that the worker was started with; those of the log win.
+        publisher: Panes and clock.
+        state: Committed state of the partition; stays up to date.
+    """
+
+    def __init__(
+        self, exhibits: Configuration, publisher: Publisher, state: Mapping[bytes, bytes]
+    ) -> None:
+        self._publisher = publisher
+        self._state = state
+        self._timers = Timers()
+        self._touched: dict[bytes, list[MessageT]] = {}
+        self._refill: deque[bytes] = deque()
+        self._changed_in: Out | None = None
+        stored = state.get(CONFIGURATION_KEY)
+        self._exhibits = Configuration({}, {}) if stored is None else decode_configuration(stored)
+        self._unsaved = self._exhibits.take_over(exhibits)
+        publisher.use(self._exhibits.plan())
+        for key, value in state.items():
+            if self._is_fold(key):
+                for entry in self._ledger(value).values():
+                    publisher.panes.change((), entry.contributions)
+                # What is due is found again by folding once at the next tick.
+                self._timers.set(key, 0)
+        publisher.panes.all_dirty()
+
+    # --- what a stage must say ------------------------------------------------------------------
+
+    @abstractmethod
+    def _is_fold(self, key: bytes) -> bool:
+        """Whether the state of ``key`` is one that is folded."""
+
+    @abstractmethod
+    def _ledger(self, value: bytes) -> Ledger:
+        """What a stored state has published."""
+
+    @abstractmethod
+    def _fold(self, key: bytes, messages: list[MessageT], out: Out) -> None:
+        """Fold a key with what is new of it."""
+
+    # --- records --------------------------------------------------------------------------------
+
+    def change(self, change: ExhibitChange, out: Out) -> None:
+        """Take a change of exhibits over: from here on in the log it is in force.
+
+        One that cannot be is left out: whoever sent it was told by the command that sends it.
+        """
+        self.flush(out)
+        try:
+            changed = self._exhibits.apply(change)
+        except ConfigurationError as error:
+            log.warning("exhibit_refused", reason=str(error))
+        else:
+            self._recount(changed, out)
+
+    def configure(self, exhibits: Configuration, out: Out) -> None:
+        """Take over what a source says is in force."""
+        self.flush(out)
+        self._recount(self._exhibits.take_over(exhibits), out)
+
+    def _recount(self, changed: bool, out: Out) -> None:
+        if changed:
+            self._publisher.use(self._exhibits.plan())
+            self._unsaved = True
+            # Keys made by this very batch are seen once it is committed.
+            self._changed_in = out
+
+    def flush(self, out: Out) -> None:
+        """Fold every key touched since the last flush."""
+        if self._unsaved:
+            out.put(CONFIGURATION_KEY, encode_configuration(self._exhibits))
+            self._publisher.publish_exhibits(self._exhibits, out)
+            self._unsaved = False
+        self._fill(out)
+        touched, self._touched = self._touched, {}
+        for key, messages in touched.items():
+            if messages or out.get(key) is not None:
+                self._fold(key, messages, out)
+
+    def _fill(self, out: Out) -> None:
+        if self._changed_in is not None and self._changed_in is not out:
+            self._changed_in = None
+            self._refill = deque(key for key in self._state if self._is_fold(key))
+        for _ in range(min(len(self._refill), _REFILL_KEYS)):
+            self._touched.setdefault(self._refill.popleft(), [])
+
+    def _let_pass(self, tick: Tick, out: Out) -> None:
+        """Let time pass: fire what is due, then publish what changed."""
+        self.flush(out)
+        publisher = self._publisher
+        publisher.advance(tick)
+        for key in self._timers.pop_due(publisher.tick_ms):
+            self._touched.setdefault(key, [])
+        self.flush(out)
+        if not self._refill and self._changed_in is None:
+            publisher.covers = self._exhibits.newest
+        publisher.publish_tick(tick, out)
+
+    def _settle(self, state: Kept, rows: Iterable[Row]) -> tuple[Changes, int | None]:
+        """Bring ledger and panes to ``rows``: what is to be told, and when time changes it."""
+        publisher = self._publisher
+        state.ledger, changes, due_ms = settle(
+            state.ledger, rows, publisher.plan, publisher.panes,
+            publisher.tick_ms, publisher.span_ms,
+            recount=state.counted_by != publisher.plan.digest,
+        )  # fmt: skip
+        state.counted_by = publisher.plan.digest
+        return changes, due_ms
+
+    def _due(self, key: bytes, *dues: int | None) -> None:
+        """Let a key be due at the first of some moments."""
+        self._timers.set(key, min((due for due in dues if due is not None), default=None))
+
+
+class Following(Folding[MessageT]):
+    """A stage whose time is that of the sources it follows: it passes once all have told it."""
+
+    def __init__(
+        self,
+        exhibits: Configuration,
+        publisher: Publisher,
+        state: Mapping[bytes, bytes],
+        sources: Iterable[str],
+    ) -> None:
+        self._clock = AlignedClock(sources)
+        super().__init__(exhibits, publisher, state)
+
+    def take(self, key: bytes, message: MessageT) -> None:
+        """Note what was told of a key; folded with everything else at the end of the batch."""
+        self._touched.setdefault(key, []).append(message)
+
+    def tick(self, tick: Tick, out: Out) -> None:
+        """Take over the tick of one source; when all have passed it, time passes here."""
+        self._clock.see(tick)
+        aligned = self._clock.aligned()
+        if aligned is None:
+            return
+        told_again = aligned.publish_all or aligned.complete
+        if aligned.tick_ms > self._publisher.tick_ms or told_again:
+            self._let_pass(aligned, out)
+
+    def _is_fold(self, key: bytes) -> bool:
+        return not key.startswith(b"\0")
