@@ -17,11 +17,22 @@ from hypothesis import find, given, settings
 from hypothesis import strategies as st
 
 from pipeline.folds.event import Event
+from pipeline.kpi import catalogue
 from pipeline.kpi.plan import Plan
+from pipeline.stages.configuration import (
+    ExhibitChange,
+    decode_configuration,
+    encode_change,
+    text_of,
+)
+from pipeline.stages.folding import CONFIGURATION_KEY
+from pipeline.stages.wire import CONTROL_HEADER, EXHIBIT
+from schemas.exhibit import Exhibit
 from schemas.interaction import InteractionEvent
+from schemas.topics import INTERACTIONS
 from schemas.values import ExhibitValue
 from tests.properties.stories import SPAN_SECONDS, START, event, stories
-from tests.properties.world import Row, World
+from tests.properties.world import Record, Row, World
 
 START_MS = round(START.timestamp() * 1000)
 SOON_MS = START_MS + SPAN_SECONDS * 1000
@@ -317,3 +328,83 @@ def _is_sum_of_its_stints(whole: Row, facts: Sequence[Row]) -> None:
     for part in ("talk_ms", "hold_ms", "wrap_ms"):
         assert whole[part] == sum(stint[part] for stint in stints)
     assert whole["stints"] == len(stints)
+
+
+# --- exhibits change ------------------------------------------------------------------------------
+
+
+def _version(plan: Plan, version: int, **changes: object) -> Exhibit:
+    """The exhibit of the plan as another version, changed."""
+    return plan.exhibits[0].exhibit.model_copy(update={"version": version, **changes})
+
+
+def _announce(world: World, exhibit: Exhibit) -> None:
+    change = ExhibitChange(exhibit.exhibit, exhibit.version, text_of(exhibit))
+    for number in range(world.partitions):
+        headers = ((CONTROL_HEADER, EXHIBIT),)
+        record = Record(None, encode_change(change), headers)
+        world.logs[INTERACTIONS, number].append(record)
+
+
+@pytest.mark.parametrize("partitions", [1, 3])
+@given(data=st.data())
+@settings(max_examples=15)
+def test_a_new_version_counts_everything_whenever_it_comes(plan, partitions, data):
+    events = data.draw(stories())
+    new = _version(plan, 2, by=("channel",), windows=plan.exhibits[0].exhibit.windows[-2:])
+    reference = in_one_go(Plan([new], catalogue.load()), events, SOON_MS)
+    at = data.draw(st.integers(0, len(events)))
+    random = data.draw(st.randoms(use_true_random=False))
+    world = World(plan, partitions)
+    for number, told in enumerate(events):
+        if number == at:
+            _announce(world, new)
+        world.say(told)
+    if at == len(events):
+        _announce(world, new)
+    for second in range(4):
+        world.tick(SOON_MS - 4_000 + second * 1_000)
+        world.run_anyhow(random.randrange, crash_in=5)
+    for _ in range(3):
+        world.tick(SOON_MS)
+        world.run()
+    assert {value.exhibit_version for value in world.values()} == {2}
+    assert differences(published(world), published(reference)) == []
+
+
+def test_the_old_version_is_shown_until_every_source_counts_for_the_new_one(plan):
+    new = _version(plan, 2, by=("channel",))
+    world = World(plan, 2)
+    world.tick(START_MS)
+    world.run()
+    assert {value.exhibit_version for value in world.values()} == {1}
+    _announce(world, new)
+    world.tick(START_MS + 1_000)
+    slow = next(o for o in world.owned if (o.stage, o.number) == ("journeys", 1))
+    while waiting := [owned for owned in world.waiting() if owned is not slow]:
+        for owned in waiting:
+            world.batch(owned, world.lag(owned))
+    assert {value.exhibit_version for value in world.values()} == {1}
+    for second in (2, 3, 4):
+        world.tick(START_MS + second * 1_000)
+        world.run()
+    assert {value.exhibit_version for value in world.values()} == {2}
+    # Nothing is counted for the old version any more, in any stage.
+    for owned in world.owned:
+        if owned.stage != "exhibits":
+            stored = decode_configuration(owned.state[CONFIGURATION_KEY])
+            assert {name: set(texts) for name, texts in stored.texts.items()} == {"everything": {2}}
+
+
+def test_an_exhibit_that_ends_takes_its_values_along(plan):
+    world = World(plan, 2)
+    world.tick(START_MS)
+    world.run()
+    assert world.values() != []
+    for number in range(world.partitions):
+        change = encode_change(ExhibitChange("everything", 0))
+        world.logs[INTERACTIONS, number].append(Record(None, change, ((CONTROL_HEADER, EXHIBIT),)))
+    for second in (1, 2):
+        world.tick(START_MS + second * 1_000)
+        world.run()
+    assert world.values() == []
