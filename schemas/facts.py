@@ -198,9 +198,67 @@ class Session(NamedTuple):
     pro_rata_ms: Annotated[int | None, "part of it, each instant shared by the contacts then open"]
 
 
+class Evaluation(NamedTuple):
+    """One quality evaluation of one performer's part in one interaction."""
+
+    header: Header
+    evaluation_id: Annotated[str, "evaluation"]
+    form: Annotated[str, "form it was made with"]
+    form_version: Annotated[str, "version of the form"]
+    evaluator_kind: Annotated[str, "human or ai"]
+    evaluator_id: Annotated[str, "who or what evaluated"]
+    sample_type: Annotated[str, "random, targeted, risk, calibration or census; empty when not said"]
+    customer_errors: Annotated[int | None, "customer-critical errors; null when not looked at"]
+    business_errors: Annotated[int | None, "business-critical errors; null when not looked at"]
+    compliance_errors: Annotated[int | None, "compliance-critical errors; null when not looked at"]
+    non_critical_millionths: Annotated[int | None, "non-critical score, 0 to 100, in millionths"]
+    attributes: Annotated[int | None, "attributes compared with the reference"]
+    agreed_attributes: Annotated[int | None, "attributes that agree with the reference"]
+    verdict: Annotated[str, "pass or fail; empty when not said"]
+    reference_verdict: Annotated[str, "the reference's pass or fail; empty when there is none"]
+    evaluated_ms: Annotated[int, "first told at"]
+    told_ms: Annotated[int, "last told at"]
+    interaction_ms: Annotated[int, "end of the interaction judged, else its start"]
+
+
+class AiDecision(NamedTuple):
+    """One decision of an AI performer, with what judges and reviewers found of it."""
+
+    header: Header
+    decision_id: Annotated[str, "decision"]
+    action: Annotated[str, "what was decided: suggest, answer, verdict, route ..."]
+    confidence_millionths: Annotated[int | None, "confidence, 0 to 1, in millionths"]
+    claims: Annotated[int | None, "factual claims of the answer; null until judged"]
+    supported_claims: Annotated[int | None, "claims that its sources support; null until judged"]
+    acted_on: Annotated[bool, "a human used, changed or rejected it"]
+    human_verdict: Annotated[str, "unchanged, changed or rejected; empty when not said"]
+    verdict: Annotated[str, "the AI's pass or fail; empty when it gave none"]
+    reference_verdict: Annotated[str, "the human's pass or fail on the same; empty without one"]
+    scanned: Annotated[bool, "looked through for personal data"]
+    pii_leaked: Annotated[bool, "personal data was found that should not be there"]
+    opens_session: Annotated[bool, "first decision of this performer in this interaction"]
+    disclosed: Annotated[bool, "the customer was told in this session that it is an AI"]
+    decided_ms: Annotated[int, "first told at"]
+    told_ms: Annotated[int, "last told at"]
+
+
+class Case(NamedTuple):
+    """One case, credited to whoever resolved it last."""
+
+    header: Header
+    case_id: Annotated[str, "case"]
+    opened_ms: Annotated[int, "opened at, else first told of"]
+    first_resolved_ms: Annotated[int | None, "first resolved at; null before"]
+    resolved_ms: Annotated[int | None, "resolved at; null while open"]
+    resolutions: Annotated[int, "times it was resolved"]
+    reopens: Annotated[int, "times it was opened again after a resolution"]
+    contacts: Annotated[int, "interactions that name it; 0 when none does"]
+    told_ms: Annotated[int, "last told at"]
+
+
 Fact = (
     QueueSegment | HandlingSegment | Interaction | Survey | Contact | Journey
-    | PerformerStateInterval | PerformerTime | Session
+    | PerformerStateInterval | PerformerTime | Session | Evaluation | AiDecision | Case
 )  # fmt: skip
 
 FACT_KINDS: Final[dict[str, type[Fact]]] = {
@@ -213,6 +271,9 @@ FACT_KINDS: Final[dict[str, type[Fact]]] = {
     "performer_state": PerformerStateInterval,
     "performer_time": PerformerTime,
     "session": Session,
+    "evaluation": Evaluation,
+    "ai_decision": AiDecision,
+    "case": Case,
 }
 
 

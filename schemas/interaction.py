@@ -30,12 +30,16 @@ AcceptedVia = Literal["queue", "direct", "transfer", "consult", "conference"]
 TransferKind = Literal["blind", "warm", "conference"]
 BotOutcome = Literal["resolved", "handoff", "left", "timed_out"]
 EndedBy = Literal["customer", "human", "bot", "system", "unknown"]
-Question = Literal["csat", "nps", "ces"]
+Question = Literal["csat", "nps", "ces", "fcr"]
 PlanKind = Literal[
     "forecast", "required", "schedule", "rate", "employment", "absence", "verification", "training",
     "ethics_check",
 ]  # fmt: skip
 PerformerStateName = Literal["available", "busy", "wrap", "away", "offline"]
+EvaluatorKind = Literal["human", "ai"]
+SampleType = Literal["random", "targeted", "risk", "calibration", "census"]
+Verdict = Literal["pass", "fail"]
+HumanVerdict = Literal["unchanged", "changed", "rejected"]
 
 MAX_ID_CHARS: Final = 512
 MAX_NAME_CHARS: Final = 256
@@ -45,6 +49,8 @@ OptionalId = Annotated[str, Field(max_length=MAX_ID_CHARS)]
 Name = Annotated[str, Field(max_length=MAX_NAME_CHARS)]
 # A duration longer than 400 days is no contact: it is a broken clock.
 DurationMs = Annotated[int, Field(ge=0, le=400 * 86_400_000)]
+SmallCount = Annotated[int, Field(ge=0, le=1_000_000)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class _Envelope(BaseModel):
@@ -80,6 +86,7 @@ class _Envelope(BaseModel):
     employment: Employment | None = None
     language: Name | None = None
     due_at: AwareDatetime | None = None
+    case_id: OptionalId | None = None
 
 
 class _Measured(_Envelope):
@@ -207,7 +214,7 @@ class BotTurn(_Envelope):
     user_turn: bool | None = None
     no_match: bool | None = None
     no_input: bool | None = None
-    confidence: Annotated[float, Field(ge=0, le=1)] | None = None
+    confidence: Share | None = None
 
 
 class Handoff(_Envelope):
@@ -241,7 +248,10 @@ class SurveySent(_Envelope):
 
 
 class SurveyAnswered(_Envelope):
-    """One question of a survey was answered."""
+    """One question of a survey was answered.
+
+    ``fcr`` asks whether it was resolved at the first contact: ``scale`` 1, ``score`` 1 for yes.
+    """
 
     kind: Literal["survey_answered"]
     survey_id: OptionalId | None = None
@@ -278,15 +288,52 @@ class Tick(_Envelope):
 
 
 class Evaluation(_Envelope):
-    """A quality evaluation."""
+    """A quality evaluation of the performer in ``performer_id``, else of the last one.
+
+    Error counts are critical errors; a class that the form does not look at is left out. Several
+    events may tell of one ``evaluation_id``: each field holds as it was told last.
+    ``reference_verdict`` and ``agreed_attributes`` are about the reference of a calibration.
+    """
 
     kind: Literal["evaluation"]
+    evaluation_id: OptionalId | None = None
+    form: Name | None = None
+    form_version: Name | None = None
+    evaluator_kind: EvaluatorKind | None = None
+    evaluator_id: Name | None = None
+    sample_type: SampleType | None = None
+    customer_errors: SmallCount | None = None
+    business_errors: SmallCount | None = None
+    compliance_errors: SmallCount | None = None
+    non_critical_score: Annotated[float, Field(ge=0, le=100)] | None = None
+    attributes: SmallCount | None = None
+    agreed_attributes: SmallCount | None = None
+    verdict: Verdict | None = None
+    reference_verdict: Verdict | None = None
 
 
 class AiDecision(_Envelope):
-    """A decision of an AI performer."""
+    """A decision of an AI performer, and later what judges and reviewers found of it.
+
+    Several events may tell of one ``decision_id``: each field holds as it was told last, and the
+    decision was made at the first. ``action`` is free: suggest, answer, verdict, route, for example.
+    ``verdict`` is the AI's own and ``reference_verdict`` the human's on the same thing;
+    ``human_verdict`` is what a human made of the output.
+    """
 
     kind: Literal["ai_decision"]
+    decision_id: OptionalId | None = None
+    action: Name | None = None
+    confidence: Share | None = None
+    claims: SmallCount | None = None
+    supported_claims: SmallCount | None = None
+    acted_on: bool | None = None
+    human_verdict: HumanVerdict | None = None
+    verdict: Verdict | None = None
+    reference_verdict: Verdict | None = None
+    scanned: bool | None = None
+    pii_leaked: bool | None = None
+    disclosed: bool | None = None
 
 
 class IdentityLinked(_Envelope):
@@ -296,7 +343,11 @@ class IdentityLinked(_Envelope):
 
 
 class CaseOpened(_Envelope):
-    """A case was opened."""
+    """A case was opened.
+
+    The case is ``case_id``, else ``interaction_id``. Every interaction whose events name a
+    ``case_id`` is a contact of that case.
+    """
 
     kind: Literal["case_opened"]
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from schemas.interaction import InteractionEvent, Plan
+from schemas.interaction import InteractionEvent, Plan, Tick
 
 # At one instant and without a sequence of the source, events count in this order: a contact comes
 # in, meets a bot, waits, is served, is passed on, ends, is wrapped up.
@@ -20,6 +20,10 @@ _ORDER: Final = (
     "identity_linked", "case_opened", "case_resolved", "case_reopened", "plan", "tick",
 )  # fmt: skip
 RANK: Final = {kind: rank for rank, kind in enumerate(_ORDER)}
+
+JUDGING: Final = frozenset(("evaluation", "ai_decision"))
+"""Kinds that judge an interaction, often days after it: they say nothing of its course."""
+OF_CASES: Final = frozenset(("case_opened", "case_resolved", "case_reopened"))
 
 # Kinds that say something about an interaction but never are one.
 ANNOTATING: Final = frozenset(
@@ -35,7 +39,7 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
 
     ``occurred_ms`` is UTC epoch milliseconds. ``leg_id`` is empty for the root leg; ``leg_told``
     says that the event named its leg. ``content_hash`` decides between two contents that claim the
-    same id and version.
+    same id and version. ``own`` is what only events of :data:`JUDGING` say, by name.
     """
 
     occurred_ms: int = msgspec.field(name="t")
@@ -89,6 +93,8 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     value_micro: int | None = msgspec.field(name="Pm", default=None)
     logs_in: bool = msgspec.field(name="li", default=True)
     session_ms: int | None = msgspec.field(name="ms", default=None)
+    case_id: str = msgspec.field(name="ci", default="")
+    own: dict[str, int | float | str | bool] | None = msgspec.field(name="ow", default=None)
 
     @property
     def order(self) -> tuple[int, int, int, str]:
@@ -98,8 +104,9 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
+_ENVELOPE_FIELDS: Final = frozenset(Tick.model_fields)
 _FIELDS: Final = frozenset(Event.__struct_fields__) - {
-    "occurred_ms", "content_hash", "source_seq", "leg_id",
+    "occurred_ms", "content_hash", "source_seq", "leg_id", "own",
 }  # fmt: skip
 
 
@@ -112,6 +119,8 @@ def reduce(event: InteractionEvent) -> Event:
             if value is not None:
                 told[name] = value
     told.setdefault("kind", event.kind)
+    if event.kind in JUDGING:
+        told["own"] = _own(event)
     if event.leg_id:
         told["leg_told"] = True
         if event.leg_id != event.interaction_id:
@@ -142,6 +151,11 @@ def _planned(event: Plan) -> dict[str, int]:
     if event.value is not None:
         told["value_micro"] = round(event.value * 1_000_000)
     return told
+
+
+def _own(event: InteractionEvent) -> dict[str, Any]:
+    names = sorted(event.model_fields_set - _ENVELOPE_FIELDS)
+    return {name: value for name in names if (value := getattr(event, name)) is not None}
 
 
 def epoch_ms(moment: datetime) -> int:

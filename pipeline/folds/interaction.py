@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 
-from pipeline.folds.event import ANNOTATING, Event
+from pipeline.folds import case, judgement
+from pipeline.folds.event import ANNOTATING, JUDGING, OF_CASES, Event
 from pipeline.folds.rows import BotSession, ContactRow, Folded, Row
 from pipeline.folds.silence import Silence
 from pipeline.folds.steps import tell
@@ -38,12 +39,15 @@ def fold(
     """
     limits = silence or Silence()
     ordered = sorted(events, key=lambda e: e.order)
+    course = [e for e in ordered if e.kind not in _ASIDE]
     rows: list[Row] = []
     contacts: list[ContactRow] = []
     dues: list[int] = []
-    for number, session in enumerate(_sessions(ordered, limits)):
+    tellings: list[_Telling] = []
+    for number, session in enumerate(_sessions(course, limits)):
         root_id = interaction_id if number == 0 else f"{interaction_id}@{session[0].occurred_ms}"
         told = _Telling(root_id, session, limits, as_of_ms, restarts_ms)
+        tellings.append(told)
         if not told.exists:
             rows.extend(told.lone_wraps())
             continue
@@ -51,7 +55,32 @@ def fold(
         contacts.append(told.contact())
         if told.due_ms is not None:
             dues.append(told.due_ms)
-    return Folded(tuple(rows), tuple(contacts), min(dues, default=None))
+    judging = [e for e in ordered if e.kind in JUDGING]
+    if judging:
+        rows.extend(_judgements(interaction_id, tellings, judging))
+    cases = case.parts(interaction_id, ordered)
+    return Folded(tuple(rows), tuple(contacts), min(dues, default=None), cases)
+
+
+_ASIDE = JUDGING | OF_CASES
+"""Kinds that have no part in the course of an interaction."""
+
+
+def _judgements(
+    interaction_id: str, tellings: Sequence[_Telling], judging: Sequence[Event]
+) -> Iterable[Row]:
+    """Rows of what judges sessions: of the last that had begun, else of the first."""
+    unknown = _Telling(interaction_id, (), Silence(), 0, ())
+    by_session: dict[_Telling, list[Event]] = {}
+    homes: dict[tuple[str, str], _Telling] = {}
+    for event in judging:
+        begun = [t for t in tellings if t.events[0].occurred_ms <= event.occurred_ms]
+        home = (begun[-1:] or [*tellings[:1], unknown])[0]
+        # What is told in parts belongs where its first part does.
+        home = homes.setdefault(judgement.identity(event), home)
+        by_session.setdefault(home, []).append(event)
+    for told, events in by_session.items():
+        yield from judgement.rows(told, events)
 
 
 def _sessions(events: Sequence[Event], silence: Silence) -> Iterable[list[Event]]:
@@ -108,6 +137,29 @@ class _Telling:
         )
         self.due_ms = self.story.give_up(silence, first.channel, as_of_ms)
         self.story.apply_records()
+
+    # --- what judges it -------------------------------------------------------------------------
+
+    @property
+    def judged_ms(self) -> int | None:
+        """End of the session, else its start; None where only annotations of it are known."""
+        if not self.exists:
+            return None
+        return self.started_ms if self.story.ended_ms is None else self.story.ended_ms
+
+    def credited(self, performer_id: str, *, to_bots: bool) -> Header | None:
+        """The header for what is said of a performer; without a name, of the last who handled."""
+        if not self.exists:
+            return None
+        stints = self.story.stints
+        if performer_id:
+            stint = next((s for s in reversed(stints) if s.performer_id == performer_id), None)
+        else:
+            stint = _last_handler([s for s in stints if s.handled and (s.is_bot or not to_bots)])
+        queue = self._queue_of(stint) if stint is not None else ""
+        if not queue and self.story.stays:
+            queue = self.story.stays[0].event.queue
+        return self._performed_by(stint, queue)
 
     # --- rows -----------------------------------------------------------------------------------
 

@@ -29,7 +29,7 @@ class BotSession(msgspec.Struct, frozen=True, array_like=True):
     left: bool
 
 
-class ContactRow(msgspec.Struct, frozen=True, array_like=True):
+class ContactRow(msgspec.Struct, frozen=True, array_like=True, tag="contact"):
     """One interaction, slim, as it travels to the history of its customer."""
 
     header: Header
@@ -47,8 +47,31 @@ class ContactRow(msgspec.Struct, frozen=True, array_like=True):
     bot_sessions: tuple[BotSession, ...]
 
 
+class CaseStep(msgspec.Struct, frozen=True, array_like=True):
+    """One event of a case: opened, resolved or reopened, by whom."""
+
+    at_ms: int
+    kind: str
+    event_id: str
+    performer_kind: str
+    performer_id: str
+
+
+class CasePart(msgspec.Struct, frozen=True, array_like=True, tag="case"):
+    """What one interaction says of a case, slim, as it travels to the case.
+
+    ``named_ms`` is when an event of the interaction first named the case, None if it only holds the
+    case's own steps. ``header`` is without performer.
+    """
+
+    case_id: str
+    header: Header
+    named_ms: int | None
+    steps: tuple[CaseStep, ...]
+
+
 class Folded(NamedTuple):
-    """All rows of one key as of one moment.
+    """All rows of one key as of one moment, and slim rows that belong to other histories.
 
     ``due_ms`` is the next moment at which time alone changes something, None if there is none.
     """
@@ -56,3 +79,4 @@ class Folded(NamedTuple):
     rows: tuple[Row, ...]
     contacts: tuple[ContactRow, ...]
     due_ms: int | None
+    cases: tuple[CasePart, ...] = ()

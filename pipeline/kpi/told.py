@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from schemas.facts import (
+    AiDecision,
+    Case,
     Contact,
+    Evaluation,
     Fact,
     HandlingSegment,
     Interaction,
@@ -29,6 +32,10 @@ def told_ms(fact: Fact) -> int:
             return _latest(fact.interaction_ms, fact.sent_ms, fact.answered_ms)
         case Contact() | Journey():
             return _latest(fact.started_ms, fact.ended_ms)
+        case Evaluation():
+            return _latest(fact.told_ms, fact.interaction_ms)
+        case AiDecision() | Case():
+            return fact.told_ms
     return fact.entered_ms if fact.left_ms is None else fact.left_ms
 
 

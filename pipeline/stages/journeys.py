@@ -1,26 +1,28 @@
-"""The journeys stage: contacts of customers into repeats, journeys and panes."""
+"""The journeys stage: contacts into repeats and journeys, parts of cases into cases; panes."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
-from pipeline.folds import journey
-from pipeline.folds.rows import ContactRow
+from pipeline.folds import case, journey
+from pipeline.folds.rows import CasePart, ContactRow, Folded
 from pipeline.kpi.ledger import Entry, Ledger
 from pipeline.stages.folding import Following
-from pipeline.stages.travelling import told, version_of
-from pipeline.stages.wire import ContactMessage, Out
+from pipeline.stages.travelling import HISTORY_MAX, told, version_of
+from pipeline.stages.wire import CASE_PREFIX, ContactMessage, Out
 
 
 class Known(msgspec.Struct, frozen=True, array_like=True):
-    """The newest word on one contact; ``row`` is None once it is another customer's."""
+    """The newest word on one contact; ``row`` is None once it is of another history."""
 
     version: int
-    row: ContactRow | None
+    row: ContactRow | CasePart | None
 
 
 class CustomerState(msgspec.Struct, array_like=True):
-    """Everything durable of one customer: contacts by interaction, and what they published."""
+    """Everything durable of one customer or case: rows by interaction, and what they published."""
 
     contacts: dict[str, Known]
     ledger: dict[str, Entry]
@@ -44,14 +46,31 @@ class Journeys(Following[ContactMessage]):
             known = state.contacts.get(message.interaction_id)
             if known is None or message.version >= known.version:
                 state.contacts[message.interaction_id] = Known(message.version, message.row)
-        rows = [known.row for known in state.contacts.values() if known.row is not None]
-        changes, due_ms = self._settle(state, journey.fold(rows).rows)
+        changes, due_ms = self._settle(state, _facts(key, state).rows)
         self._due(key, due_ms)
         if changes.rows or changes.deleted:
-            self._publisher.publish_facts(changes, _Versions(state), out)
+            versions = _case_version if key.startswith(CASE_PREFIX) else _Versions
+            self._publisher.publish_facts(changes, versions(state), out)
         encoded = encode_state(state)
         if encoded != stored:
             out.put(key, encoded)
+
+
+def _facts(key: bytes, state: CustomerState) -> Folded:
+    rows = [known.row for known in state.contacts.values()]
+    if key.startswith(CASE_PREFIX):
+        return case.fold(row for row in rows if isinstance(row, CasePart))
+    return journey.fold(row for row in rows if isinstance(row, ContactRow))
+
+
+def _case_version(state: CustomerState) -> Callable[[str], int]:
+    """A case never moves, so what is known of its parts decides alone: rules, then history."""
+    version = case.CODE_VERSION << 56 | min(_history(state), HISTORY_MAX)
+    return lambda _fact_id: version
+
+
+def _history(state: CustomerState) -> int:
+    return sum(told(known.version) + 1 for known in state.contacts.values())
 
 
 class _Versions:
@@ -59,7 +78,7 @@ class _Versions:
 
     def __init__(self, state: CustomerState) -> None:
         self._contacts = state.contacts
-        self._history = sum(told(known.version) + 1 for known in state.contacts.values())
+        self._history = _history(state)
 
     def __call__(self, fact_id: str) -> int:
         owners = [name for name in self._contacts if fact_id.startswith(name + "/")]

@@ -13,7 +13,7 @@ import msgspec
 from pipeline.folds import interaction
 from pipeline.folds.event import Event
 from pipeline.folds.performances import Performance, performances
-from pipeline.folds.rows import ContactRow, Folded
+from pipeline.folds.rows import CasePart, ContactRow, Folded
 from pipeline.folds.silence import Silence
 from pipeline.kpi.ledger import Entry, Ledger
 from pipeline.stages.admission import admit
@@ -22,6 +22,7 @@ from pipeline.stages.folding import Folding
 from pipeline.stages.publisher import Publisher
 from pipeline.stages.travelling import Sent, tell
 from pipeline.stages.wire import (
+    CASE_PREFIX,
     ContactMessage,
     Out,
     PerformanceMessage,
@@ -130,7 +131,7 @@ class Lifecycle(Folding[Event]):
             state.dues += not events
             version = _version(key, state)
             self._publisher.publish_facts(changes, lambda _fact_id: version, out)
-        self._tell_contacts(state, folded.contacts, _version(key, state), out)
+        self._tell_contacts(state, folded, _version(key, state), out)
         stints = performances(key[1:].decode(), folded.rows, state.events)
         self._tell_performances(state, stints, _version(key, state), out)
         encoded = encode_state(state)
@@ -142,17 +143,16 @@ class Lifecycle(Folding[Event]):
         restarts = self._restarts.get(events[0].source, ()) if events else ()
         return interaction.fold(name, events, as_of_ms, self._silence, restarts)
 
-    def _tell_contacts(
-        self, state: KeyState, contacts: Iterable[ContactRow], version: int, out: Out
-    ) -> None:
-        """Tell customers' histories what changed."""
+    def _tell_contacts(self, state: KeyState, folded: Folded, version: int, out: Out) -> None:
+        """Tell histories of customers and cases what changed."""
 
-        def send(key: str, interaction_id: str, row: ContactRow | None) -> None:
-            message = ContactMessage(interaction_id, version, row)
-            out.send(CONTACTS, key.encode(), encode_contact(message))
+        def send(key: str, name: str, row: ContactRow | CasePart | None) -> None:
+            out.send(CONTACTS, key.encode(), encode_contact(ContactMessage(name, version, row)))
 
-        rows = {row.header.interaction_id: (_history_key(row), row) for row in contacts}
-        state.contacts = tell(state.contacts, rows, send)
+        rows = {row.header.interaction_id: (_history_key(row), row) for row in folded.contacts}
+        # An interaction belongs to one customer, and to any number of cases.
+        parts = {f"{p.header.interaction_id}\0{p.case_id}": (_case_key(p), p) for p in folded.cases}
+        state.contacts = tell(state.contacts, {**rows, **parts}, send)
 
     def _tell_performances(
         self,
@@ -168,6 +168,10 @@ class Lifecycle(Folding[Event]):
             out.send(PERFORMANCES, key.encode(), encode_performance(message))
 
         state.performances = tell(state.performances, rows, send)
+
+
+def _case_key(part: CasePart) -> str:
+    return CASE_PREFIX.decode() + part.case_id
 
 
 def _history_key(row: ContactRow) -> str:

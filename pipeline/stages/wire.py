@@ -10,7 +10,7 @@ import msgspec
 
 from pipeline.folds.event import Event
 from pipeline.folds.performances import ShiftRow, StintRow
-from pipeline.folds.rows import ContactRow
+from pipeline.folds.rows import CasePart, ContactRow
 from pipeline.kpi.panes import Grain, PaneKey
 from schemas.facts import Fact, columns, values
 
@@ -96,11 +96,18 @@ class _ShareKey(msgspec.Struct, frozen=True, array_like=True):
 
 
 class ContactMessage(msgspec.Struct, frozen=True, array_like=True):
-    """The newest word on one interaction of a customer; ``row`` is None when it is not theirs."""
+    """The newest word on one interaction of a customer, or on what one says of a case.
+
+    ``row`` is None when it belongs to this history no more.
+    """
 
     interaction_id: str
     version: int
-    row: ContactRow | None
+    row: ContactRow | CasePart | None
+
+
+CASE_PREFIX: Final = b"k"
+"""Begins the key of a case's history; others are histories of customers."""
 
 
 class PerformanceMessage(msgspec.Struct, frozen=True, array_like=True):

@@ -20,6 +20,7 @@ from schemas.interaction import EVENT_CLASSES
 INSTANTS: Final = frozenset({
     "entered_ms", "left_ms", "accepted_ms", "closed_ms", "handoff_ms", "handoff_accepted_ms",
     "started_ms", "ended_ms", "sent_ms", "answered_ms", "interaction_ms",
+    "evaluated_ms", "decided_ms", "told_ms", "opened_ms", "first_resolved_ms", "resolved_ms",
 })  # fmt: skip
 """Fact columns in epoch milliseconds; each has an alias ``<name>_at`` as a date and time."""
 
@@ -41,6 +42,9 @@ VIEWS: Final = {
     "performer_state": "performer_states",
     "performer_time": "performer_times",
     "session": "sessions",
+    "evaluation": "evaluations",
+    "ai_decision": "ai_decisions",
+    "case": "cases",
 }
 """Analysts' view of each fact kind."""
 
@@ -49,6 +53,7 @@ TIME: Final = "DateTime64(3, 'UTC')"
 # Strings with about as many values as rows; every other one is a dimension or a small code.
 _MANY_VALUED: Final = frozenset({
     "event_id", "interaction_id", "leg_id", "previous_leg_id", "customer_key", "survey_id",
+    "evaluation_id", "decision_id", "case_id",
 })  # fmt: skip
 
 _EVENT_COMMENTS: Final = {
@@ -79,6 +84,7 @@ _EVENT_COMMENTS: Final = {
     "employment": "employed or gig",
     "language": "language of the contact",
     "due_at": "when deferred work is due",
+    "case_id": "case the interaction is about",
     "wait_ms": "time in queue as measured by the platform",
     "talk_ms": "talk time as measured by the platform",
     "hold_ms": "hold time as measured by the platform",
@@ -109,6 +115,29 @@ _EVENT_COMMENTS: Final = {
     "value": "contacts forecast, performers required, or the rate",
     "activity": "activity scheduled, or what the rate is for",
     "plan_version": "version of the plan",
+    "evaluation_id": "evaluation",
+    "form": "form the evaluation was made with",
+    "form_version": "version of the form",
+    "evaluator_kind": "human or ai",
+    "evaluator_id": "who or what evaluated",
+    "sample_type": "random, targeted, risk, calibration or census",
+    "customer_errors": "customer-critical errors",
+    "business_errors": "business-critical errors",
+    "compliance_errors": "compliance-critical errors",
+    "non_critical_score": "score without critical errors, 0 to 100",
+    "attributes": "attributes compared with the reference",
+    "agreed_attributes": "attributes that agree with the reference",
+    "verdict": "pass or fail",
+    "reference_verdict": "the reference's or the human's pass or fail",
+    "decision_id": "decision of an AI",
+    "action": "what the AI decided to do",
+    "claims": "factual claims of an answer",
+    "supported_claims": "claims that its sources support",
+    "acted_on": "a human acted on the output",
+    "human_verdict": "unchanged, changed or rejected",
+    "scanned": "looked through for personal data",
+    "pii_leaked": "personal data was found",
+    "disclosed": "the customer was told that it is an AI",
 }
 
 # Raw identity ends at intake: what is stored knows a keyed hash only.
