@@ -85,8 +85,21 @@ def _sources() -> str:
 
 
 def query(kpi: CompiledKpi) -> str:
-    """ClickHouse SQL of a KPI over all time: columns ``numerator`` and ``denominator``."""
-    part = kpi.part
+    """ClickHouse SQL of a KPI over all time: columns ``numerator`` and ``denominator``.
+
+    A composite is combined of its parts; a map gives one row a key, whose reading follows.
+    """
+    if kpi.combination is not None:
+        parts = ",\n".join(f"  ({_totals(kpi, part)}) AS {part.name}" for part in kpi.parts)
+        told = ",\n".join(f"  {text} AS {name}" for name, text in kpi.combination.sql.items())
+        return f"WITH\n{parts}\nSELECT\n{told}"
+    if kpi.part.aggregate == "map":
+        grouped = _totals(kpi, kpi.part).replace("SELECT\n", f"SELECT\n  {kpi.part.sql['key']} AS key,\n")
+        return f"{grouped}\nGROUP BY key"
+    return _totals(kpi, kpi.part)
+
+
+def _totals(kpi: CompiledKpi, part: CompiledPart) -> str:
     sql = part.sql
     numerator = f"{part.aggregate}({sql['numerator']})"
     conditions = [sql["of"]] if sql["of"] != "TRUE" else []

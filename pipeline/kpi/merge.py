@@ -22,6 +22,8 @@ from pipeline.kpi.windows import Windows
 from schemas.exhibit import Sliding, Today, Tumbling, TumblingSize, Window
 from schemas.values import TOTAL
 
+DAY_MS = 86_400_000
+
 Cell = tuple[str, ...]
 _Place = tuple[int, Cell]
 
@@ -61,6 +63,12 @@ class Merge:
         self._delays_ms = {0} | {settles_ms(kpi) for kpi in plan.kpis}
         self._ages = {
             group.key for r in plan.readings if r.kpi.reads == "age" for group, _ in r.places
+        }
+        self._baseline_days = {
+            group.key: int(str(r.kpi.parameters["baseline_days"]))
+            for r in plan.readings
+            if r.kpi.reads == "psi"
+            for group, _ in r.places
         }
         self._trends = any(entry.target is not None for entry in exhibit.kpis)
         self._shares: dict[PaneKey, dict[str, Told]] = defaultdict(dict)
@@ -135,6 +143,8 @@ class Merge:
             if windows.add_bucket(size, start_ms, delta):
                 self._await_end(size, start_ms, end_ms, cell)
             self._mark_bucket(cell, size, start_ms)
+        if windows.group.key in self._baseline_days:
+            self._mark_compared(cell, pane_ms, self._baseline_days[windows.group.key])
         if windows.group.shape == "span":
             place = (windows.group.key, cell)
             self._turned[place] = min(self._turned.get(place, pane_ms), pane_ms)
@@ -151,6 +161,16 @@ class Merge:
             for _ in range(TRENDING_PERIODS):
                 start_ms = bucket(self.zone, size, start_ms)[1]
                 if any(start_ms in w.buckets[size] for w in self._of_cell(cell)):
+                    self.dirty.add((cell, Slot(window, start_ms)))
+
+    def _mark_compared(self, cell: Cell, pane_ms: int, days: int) -> None:
+        """Windows of the days after a pane are compared with a baseline that holds it."""
+        self._mark_current([cell])
+        day_end_ms = bucket(self.zone, "day", pane_ms)[1]
+        until_ms = day_end_ms + (days + 1) * DAY_MS
+        for window in self.tumbling:
+            for windows in self._of_cell(cell):
+                for start_ms in windows.starts(window.size, day_end_ms, until_ms):
                     self.dirty.add((cell, Slot(window, start_ms)))
 
     def _of_cell(self, cell: Cell) -> Iterator[Windows]:
@@ -221,6 +241,8 @@ class Merge:
         if clock_ms == before_ms:
             return
         for window in self.sliding:
+            if self._baseline_days and self._begins_another_day(window, before_ms, clock_ms):
+                self.dirty.update((cell, Slot(window, None)) for cell in self.cells)
             if clock_ms - before_ms >= window.size_ms:
                 self._refill(window)
             else:
@@ -228,6 +250,10 @@ class Merge:
         if self.sliding:
             longest_ms = max(window.size_ms for window in self.sliding)
             self._forget_seconds(clock_ms - longest_ms)
+
+    def _begins_another_day(self, window: Sliding, before_ms: int, clock_ms: int) -> bool:
+        """Whether the days that a sliding window is compared with are others than before."""
+        return self._day(before_ms - window.size_ms) != self._day(clock_ms - window.size_ms)
 
     def _slide(self, window: Sliding, before_ms: int, clock_ms: int) -> None:
         for shift_ms, sign in ((0, 1), (window.size_ms, -1)):

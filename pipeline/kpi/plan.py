@@ -40,6 +40,8 @@ NUMERATOR, DENOMINATOR, EXISTS, LATE = 0, 1, 2, 3
 
 ROWS: Final = "#"
 """Name under which a map counts its rows; ``+name`` and ``/name`` are its sums."""
+LATE_ROWS: Final = "!"
+"""Begins, before a bucket size, the name under which a map counts rows told too late for it."""
 
 
 class Contribution(msgspec.Struct, frozen=True, array_like=True):
@@ -111,7 +113,7 @@ class Group:
         if hours is not None and not self.gauge and not hours.is_open(time_ms):
             return
         if self.shape == "map":
-            yield Contribution(self.key, cell, time_ms, self._named(fact, as_of_ms))
+            yield Contribution(self.key, cell, time_ms, self._named(fact, time_ms, as_of_ms))
             return
         vector = self._vector(fact, time_ms, as_of_ms)
         if not self.gauge:
@@ -142,13 +144,17 @@ class Group:
         end_ms = bucket(self.exhibit.exhibit.time_zone, size, time_ms)[1]
         return time_ms + late_ms > end_ms + settles
 
-    def _named(self, fact: Fact, as_of_ms: int) -> dict[str, int]:
+    def _named(self, fact: Fact, time_ms: int, as_of_ms: int) -> dict[str, int]:
         series = self.series[0]
         found = {ROWS: 1}
         key = series.part.key(fact, as_of_ms) if series.part.key is not None else None
         if key is not None and _counts(series, fact, as_of_ms):
             found[f"+{key}"] = int(series.part.numerator(fact, as_of_ms) or 0)
             found[f"/{key}"] = int(series.part.denominator(fact, as_of_ms))
+            settles, late_ms = settles_ms(series.kpi), told_ms(fact) - time_ms
+            for size in self.exhibit.sizes:
+                if late_ms > settles and self._late(size, time_ms, late_ms, settles):
+                    found[f"{LATE_ROWS}{size}"] = 1
         return found
 
     def _span(

@@ -7,7 +7,15 @@ from typing import NamedTuple
 
 from pipeline.kpi import bins
 from pipeline.kpi.merge import Cell, Merge, Slot
-from pipeline.kpi.plan import DENOMINATOR, EXISTS, LATE, NUMERATOR, Group, Reading
+from pipeline.kpi.plan import (
+    DENOMINATOR,
+    EXISTS,
+    LATE,
+    LATE_ROWS,
+    NUMERATOR,
+    Group,
+    Reading,
+)
 from pipeline.kpi.stats import Grouped, difference, least_ratio, median_survival, psi, wilson
 from pipeline.kpi.stats import value as value_of
 
@@ -102,11 +110,14 @@ def _combined(merge: Merge, reading: Reading, cell: Cell, slot: Slot) -> Sums:
         raise TypeError("the KPI has one part")
     numerator = denominator = late = 0
     for interval in _grid(merge, reading, cell, slot):
-        sums = []
+        sums, told_late = [], [0]
         for group, index in reading.places:
             numbers = group.numbers(merge.vector(group, cell, interval), index)
             sums.append(numbers[NUMERATOR])
-            late += 0 if group.gauge else _told_late(merge, interval, numbers)
+            if not group.gauge:
+                told_late.append(_told_late(merge, slot, numbers))
+        # A row that several parts count was told late once.
+        late += max(told_late)
         numerator += combination.numerator(tuple(sums))
         denominator += combination.denominator(tuple(sums))
     if kpi.total or kpi.unit == "count":
@@ -127,6 +138,13 @@ def _grid(merge: Merge, reading: Reading, cell: Cell, slot: Slot) -> Iterator[Sl
 
 
 def _mapped(merge: Merge, reading: Reading, group: Group, cell: Cell, slot: Slot) -> Sums:
+    sums = _map_sums(merge, reading, group, cell, slot)
+    bucket = slot.window.kind == "tumbling"
+    late = merge.named(group, cell, slot).get(f"{LATE_ROWS}{slot.window.size}", 0) if bucket else 0
+    return sums._replace(told_late=late)
+
+
+def _map_sums(merge: Merge, reading: Reading, group: Group, cell: Cell, slot: Slot) -> Sums:
     kpi = reading.kpi
     found = grouped(merge.named(group, cell, slot))
     n = sum(denominator for _, denominator in found.values())
@@ -144,8 +162,10 @@ def _mapped(merge: Merge, reading: Reading, group: Group, cell: Cell, slot: Slot
         pair = least_ratio(found, int(low_n) if isinstance(low_n, int | float) else 1)
         return _pair(reading, pair, n)
     if kpi.reads == "difference":
-        old, new = (str(kpi.parameters[name]) for name in ("baseline", "candidate"))
-        told_ = difference(found.get(old, (0, 0)), found.get(new, (0, 0)))
+        names = (str(kpi.parameters[name]) for name in ("baseline", "candidate"))
+        old, new = (found.get(name, (0, 0)) for name in names)
+        told_ = difference(old, new)
+        n = old[1] + new[1]
         if told_ is None:
             return Sums(0, 0, None, n)
         return Sums(told_.numerator, told_.denominator, told_.value, n, told_.low, told_.high)
