@@ -42,6 +42,7 @@ async def test_plan_and_apply_until_nothing_is_left(empty):
         "0003_kpi_values.sql",
         "0004_dead_letters.sql",
         "0005_views.sql",
+        "0006_judgements_and_cases.sql",
     ]
     assert [migration.name for migration in await migrate.apply(empty)] == names
     assert await migrate.plan(empty) == []
