@@ -113,7 +113,7 @@ class Survey(NamedTuple):
     header: Header
     survey_id: Annotated[str, "survey"]
     credit: Annotated[str, "last, all or bot: which performer this row credits"]
-    question: Annotated[str, "csat, nps or ces; empty until answered, where not said when sent"]
+    question: Annotated[str, "csat, nps, ces or fcr; empty until answered, where not said when sent"]
     scale: Annotated[int | None, "highest score of the scale"]
     score: Annotated[int | None, "score; null until answered"]
     sent_ms: Annotated[int | None, "sent at"]

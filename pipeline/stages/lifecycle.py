@@ -149,10 +149,13 @@ class Lifecycle(Folding[Event]):
         def send(key: str, name: str, row: ContactRow | CasePart | None) -> None:
             out.send(CONTACTS, key.encode(), encode_contact(ContactMessage(name, version, row)))
 
-        rows = {row.header.interaction_id: (_history_key(row), row) for row in folded.contacts}
+        rows: dict[str, tuple[str, ContactRow | CasePart]] = {
+            row.header.interaction_id: (_history_key(row), row) for row in folded.contacts
+        }
         # An interaction belongs to one customer, and to any number of cases.
-        parts = {f"{p.header.interaction_id}\0{p.case_id}": (_case_key(p), p) for p in folded.cases}
-        state.contacts = tell(state.contacts, {**rows, **parts}, send)
+        for part in folded.cases:
+            rows[f"{part.header.interaction_id}\0{part.case_id}"] = (_case_key(part), part)
+        state.contacts = tell(state.contacts, rows, send)
 
     def _tell_performances(
         self,

@@ -103,7 +103,7 @@ _EVENT_COMMENTS: Final = {
     "ended_by": "who ended the contact",
     "resolved": "said to be resolved",
     "survey_id": "survey",
-    "question": "csat, nps or ces",
+    "question": "csat, nps, ces or fcr",
     "scale": "highest score of the scale",
     "score": "score given",
     "state": "state of the performer",

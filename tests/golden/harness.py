@@ -23,6 +23,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
 from pipeline import topics_admin
+from pipeline.kpi import catalogue
 from pipeline.identity import make_key
 from pipeline.stages.clock import tick_record
 from pipeline.stages.wire import Tick
@@ -41,6 +42,9 @@ from tests.golden.table import Check, Example, Json, Published, Value
 CXSTREAM = Path(sys.executable).parent / "cxstream"
 QUIET_SECONDS = 120.0
 PARTITIONS = 3
+
+NO_QUOTIENT = ("intent_drift", "confidence_drift")
+"""KPIs whose value is no numerator over a denominator."""
 
 LONG_AGO = {
     # Examples lie where the calendar needs them, so a broker must neither drop nor refuse records
@@ -82,7 +86,7 @@ def differences(rows: Iterable[Json], values: Iterable[Value]) -> list[str]:
             ]
             wrong.append(f"{value}: no {value.state} value, but {others or 'nothing'}")
             continue
-        expected = (value.numerator, value.denominator, value.denominator, value.revision)
+        expected = (value.numerator, value.denominator, value.n, value.revision)
         got = (row["numerator"], row["denominator"], row["n"], row["revision"])
         if got != expected:
             wrong.append(f"{value}: numerator, denominator, n, revision {got}, expected {expected}")
@@ -118,12 +122,14 @@ def _quotient(row: Json) -> Any:
     numerator, denominator = row["numerator"], row["denominator"]
     if row["unit"] == "count":  # none of what is counted, and none of what it is counted among
         return None if row["value"] is None else numerator
+    if row["kpi"] in NO_QUOTIENT:
+        return row["value"]
     if denominator is None and numerator is not None and row["value"] is not None:
         denominator = 1  # a total, or a gauge
     if not denominator:  # nothing was counted
         return None
     scale = {"ratio": 1, "score": 1, "seconds": 1 / 1000, "points": 100}[row["unit"]]
-    if row["kpi"] in ("journey_effort", "journey_ease"):
+    if catalogue.load().definition(row["kpi"]).micro:
         scale = 1 / 1_000_000
     quotient = numerator / denominator * scale
     return row["value"] if abs(row["value"] - quotient) <= 1e-9 * abs(quotient) else quotient

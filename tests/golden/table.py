@@ -23,7 +23,8 @@ line ``Time 0 is 2026-03-02 09:00:00 UTC.`` and these sections, in the order in 
 Values: ``KPI`` is the id with parameters, and with ``attribution=``; ``window`` is ``all`` or a bucket, as ``day 2026-06-10``;
 ``for`` names dimensions, ``*`` is the total. Times are in milliseconds in ``numerator`` and in
 seconds in ``value``, which is compared to as many digits as are written. ``state`` may carry the
-revision, as ``restated 1``; it is 0 where none stands.
+revision, as ``restated 1``; it is 0 where none stands. A column ``n`` stands where n is not the
+denominator.
 """
 
 from __future__ import annotations
@@ -88,6 +89,7 @@ class Value:
     value: str
     state: str
     revision: int
+    n: int | None
 
     def __str__(self) -> str:
         where = " ".join(part for part in self.window if part)
@@ -255,6 +257,8 @@ def _events(name: str, zero: datetime, row: dict[str, str], ids: Iterator[str]) 
 def _assignment(word: str) -> tuple[str, Any]:
     name, _, text = word.partition("=")
     constants = {"true": True, "false": False}
+    if re.fullmatch(r"\d+\.\d+", text) and not name.endswith("_version"):
+        return name, float(text)
     if re.fullmatch(r"\d+", text) and name not in ("event_id", "survey_id", "customer"):
         return name, int(text)
     return name, constants.get(text, text)
@@ -279,7 +283,7 @@ def _value(row: dict[str, str]) -> Value:
     state, _, revision = row["state"].partition(" ")
     return Value(
         kpi, window, dimensions, _number(row["numerator"]), _number(row["denominator"]),
-        row["value"], state, int(revision or 0),
+        row["value"], state, int(revision or 0), _number(row.get("n") or row["denominator"]),
     )  # fmt: skip
 
 

@@ -49,7 +49,7 @@ CREATE TABLE IF NOT EXISTS interaction_events
     `ended_by` LowCardinality(Nullable(String)) COMMENT 'who ended the contact',
     `resolved` Nullable(Bool) COMMENT 'said to be resolved',
     `survey_id` Nullable(String) COMMENT 'survey',
-    `question` LowCardinality(Nullable(String)) COMMENT 'csat, nps or ces',
+    `question` LowCardinality(Nullable(String)) COMMENT 'csat, nps, ces or fcr',
     `scale` Nullable(Int64) CODEC(T64, ZSTD(1)) COMMENT 'highest score of the scale',
     `score` Nullable(Int64) CODEC(T64, ZSTD(1)) COMMENT 'score given',
     `state` LowCardinality(Nullable(String)) COMMENT 'state of the performer',

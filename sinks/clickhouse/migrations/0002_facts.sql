@@ -165,7 +165,7 @@ CREATE TABLE IF NOT EXISTS facts_survey
     `source` LowCardinality(String) COMMENT 'platform that told it',
     `survey_id` String COMMENT 'survey',
     `credit` LowCardinality(String) COMMENT 'last, all or bot: which performer this row credits',
-    `question` LowCardinality(String) COMMENT 'csat, nps or ces; empty until answered, where not said when sent',
+    `question` LowCardinality(String) COMMENT 'csat, nps, ces or fcr; empty until answered, where not said when sent',
     `scale` Nullable(Int64) CODEC(T64, ZSTD(1)) COMMENT 'highest score of the scale',
     `score` Nullable(Int64) CODEC(T64, ZSTD(1)) COMMENT 'score; null until answered',
     `sent_ms` Nullable(Int64) CODEC(T64, ZSTD(1)) COMMENT 'sent at',
