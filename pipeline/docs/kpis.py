@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 
 from pipeline.docs.markdown import code, table
 from pipeline.kpi import catalogue
-from pipeline.kpi.catalogue import CompiledKpi, Definition
+from pipeline.kpi.catalogue import CompiledKpi, CompiledPart, Definition
 from pipeline.kpi.definition import EXPRESSIONS
 from pipeline.kpi.parameters import ParameterSpec
 from schemas.facts import columns
@@ -90,18 +90,22 @@ def query(kpi: CompiledKpi) -> str:
     A composite is combined of its parts; a map gives one row a key, whose reading follows.
     """
     if kpi.combination is not None:
-        parts = ",\n".join(f"  ({_totals(kpi, part)}) AS {part.name}" for part in kpi.parts)
+        parts = ",\n".join(
+            f"  (SELECT numerator FROM ({_totals(kpi, part)})) AS {part.name}"
+            for part in kpi.parts
+        )
         told = ",\n".join(f"  {text} AS {name}" for name, text in kpi.combination.sql.items())
         return f"WITH\n{parts}\nSELECT\n{told}"
     if kpi.part.aggregate == "map":
-        grouped = _totals(kpi, kpi.part).replace("SELECT\n", f"SELECT\n  {kpi.part.sql['key']} AS key,\n")
-        return f"{grouped}\nGROUP BY key"
+        _, rest = _totals(kpi, kpi.part).split("\n", 1)
+        return f"SELECT\n  {kpi.part.sql['key']} AS key,\n{rest}\nGROUP BY key"
     return _totals(kpi, kpi.part)
 
 
 def _totals(kpi: CompiledKpi, part: CompiledPart) -> str:
     sql = part.sql
-    numerator = f"{part.aggregate}({sql['numerator']})"
+    aggregate = "sum" if part.aggregate == "map" else part.aggregate
+    numerator = f"{aggregate}({sql['numerator']})"
     conditions = [sql["of"]] if sql["of"] != "TRUE" else []
     if sql["time"] not in _never_null(part.fact):
         conditions.append(f"({sql['time']}) IS NOT NULL")
@@ -130,7 +134,7 @@ def _section(definition: Definition, kpi: CompiledKpi) -> str:
     parts = [
         f"## {definition.id}\n",
         f"**{definition.title}**, version {definition.version}: {definition.unit}, "
-        f"{better[definition.direction]}; from `{definition.fact}`, by {definition.attribution}"
+        f"{better[definition.direction]}; from {_facts(kpi)}, by {definition.attribution}"
         f"{', largest' if definition.aggregate == 'max' else ''}.\n",
         f"{definition.traps}\n",
     ]
@@ -141,6 +145,10 @@ def _section(definition: Definition, kpi: CompiledKpi) -> str:
     cited = ", ".join(f"[{name}](#sources)" for name in definition.source)
     parts.append(f"Source: {cited or _OWN}.\n")
     return "\n".join(parts)
+
+
+def _facts(kpi: CompiledKpi) -> str:
+    return ", ".join(dict.fromkeys(code(part.fact) for part in kpi.parts))
 
 
 def _parameters(specs: dict[str, ParameterSpec]) -> str:

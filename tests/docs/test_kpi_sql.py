@@ -103,6 +103,8 @@ async def test_the_printed_sql_gives_the_streamed_sums(tmp_path, server):
         if value.attribution != "cohort-final" or value.state == "final":
             streamed[value.name] = value
     assert streamed.keys() == set(KPIS)
+    compiled = [catalogue.load().compile(name) for name in KPIS]
+    maps = {kpi.id for kpi in compiled if any(part.aggregate == "map" for part in kpi.parts)}
     asked: dict[str, tuple[int | None, int | None]] = {}
     async with (
         await connect(settings, create_database=True) as client,
@@ -110,6 +112,8 @@ async def test_the_printed_sql_gives_the_streamed_sums(tmp_path, server):
     ):
         await store(client, writer, result.facts)
         for name, sql in printed().items():
+            if name in maps:  # a row a key, which is read outside of SQL
+                continue
             found = await client.query(sql, parameters={"as_of_ms": START_MS + 20 * MINUTE_MS})
             asked[name] = found.first_row
     gauges_and_extremes = {"queue_depth", "performers_by_state", "longest_wait", "max_wait"}
