@@ -113,7 +113,9 @@ class Survey(NamedTuple):
     header: Header
     survey_id: Annotated[str, "survey"]
     credit: Annotated[str, "last, all or bot: which performer this row credits"]
-    question: Annotated[str, "csat, nps, ces or fcr; empty until answered, where not said when sent"]
+    question: Annotated[
+        str, "csat, nps, ces or fcr; empty until answered, where not said when sent"
+    ]
     scale: Annotated[int | None, "highest score of the scale"]
     score: Annotated[int | None, "score; null until answered"]
     sent_ms: Annotated[int | None, "sent at"]
@@ -207,7 +209,9 @@ class Evaluation(NamedTuple):
     form_version: Annotated[str, "version of the form"]
     evaluator_kind: Annotated[str, "human or ai"]
     evaluator_id: Annotated[str, "who or what evaluated"]
-    sample_type: Annotated[str, "random, targeted, risk, calibration or census; empty when not said"]
+    sample_type: Annotated[
+        str, "random, targeted, risk, calibration or census; empty when not said"
+    ]
     customer_errors: Annotated[int | None, "customer-critical errors; null when not looked at"]
     business_errors: Annotated[int | None, "business-critical errors; null when not looked at"]
     compliance_errors: Annotated[int | None, "compliance-critical errors; null when not looked at"]

@@ -316,7 +316,7 @@ class AiDecision(_Envelope):
     """A decision of an AI performer, and later what judges and reviewers found of it.
 
     Several events may tell of one ``decision_id``: each field holds as it was told last, and the
-    decision was made at the first. ``action`` is free: suggest, answer, verdict, route, for example.
+    decision was made at the first. ``action`` is free, for example suggest, answer, verdict, route.
     ``verdict`` is the AI's own and ``reference_verdict`` the human's on the same thing;
     ``human_verdict`` is what a human made of the output.
     """

@@ -26,8 +26,15 @@ Reopen = Callable[[int, Contact, str, str], None]
 class Aftermath:
     """Ends contacts and plans what comes after them."""
 
-    def __init__(self, center: Center, reopen: Reopen, set_free: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        center: Center,
+        reopen: Reopen,
+        set_free: Callable[[int], None],
+        judge: Callable[[int, Contact], None],
+    ) -> None:
         self._center = center
+        self._judge = judge
         self._reopen = reopen
         self._set_free = set_free
         self._surveys = 0
@@ -43,6 +50,7 @@ class Aftermath:
 
     def _follow_up(self, at_ms: int, contact: Contact) -> None:
         record = contact.record
+        self._judge(at_ms, contact)
         if contact.customer_number is not None:
             self._set_free(contact.customer_number)
         if record.direction != "inbound":

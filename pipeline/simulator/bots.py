@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from pipeline.simulator.contact import Center, Contact, EndContact, EnqueueContact
@@ -18,8 +19,15 @@ NEW_VERSION_GAIN: Final = 0.9
 class Bots:
     """All bots: one for each channel that has one."""
 
-    def __init__(self, center: Center, end: EndContact, enqueue: EnqueueContact) -> None:
+    def __init__(
+        self,
+        center: Center,
+        end: EndContact,
+        enqueue: EnqueueContact,
+        answered: Callable[[int, Contact, Event], None],
+    ) -> None:
         self._center = center
+        self._answered = answered
         self._end = end
         self._enqueue = enqueue
 
@@ -104,6 +112,7 @@ class Bots:
                 contact.record.authentications += 1
                 center.timeline.emit(said_ms, "authenticated", base, who)
         center.timeline.emit(answered_ms, "bot_turn", base, who, {"user_turn": False})
+        self._answered(answered_ms, contact, who)
         return answered_ms
 
     def _hand_off(self, at_ms: int, contact: Contact, session: BotSession, who: Event) -> None:

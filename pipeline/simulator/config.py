@@ -36,6 +36,9 @@ class SimulatorConfig:
         repeat_scale: Multiplies the probability that a customer comes back for the same reason.
         survey_scale: Multiplies the probability that a survey is sent.
         survey_answer_share: Surveys that are answered.
+        decision_share: Answers of bots that are told as decisions of an AI.
+        evaluation_share: Handled contacts that are evaluated.
+        case_share: Contacts of known customers that open a case.
         decline_share: Offers an agent lets ring until they are taken away.
         arrivals_stop_ms: No contact begins at or after this time, repeats included, so that a later
             ``generate`` drains the center; None for never.
@@ -58,6 +61,9 @@ class SimulatorConfig:
     survey_scale: float = 1.0
     survey_answer_share: float = 0.35
     decline_share: float = 0.02
+    decision_share: float = 0.1
+    evaluation_share: float = 0.05
+    case_share: float = 0.03
     arrivals_stop_ms: int | None = None
     keep_truth: bool = True
 
@@ -86,6 +92,7 @@ class SimulatorConfig:
         for name in (
             "withheld_share", "outbound_share", "internal_share", "silent_bot_share",
             "context_lost_share", "survey_answer_share", "decline_share",
+            "decision_share", "evaluation_share", "case_share",
         ):  # fmt: skip
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ValueError(f"{name} must lie between 0 and 1")

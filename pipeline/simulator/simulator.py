@@ -12,6 +12,8 @@ from pipeline.simulator.bots import Bots
 from pipeline.simulator.config import SimulatorConfig
 from pipeline.simulator.contact import Center
 from pipeline.simulator.handling import Handling
+from pipeline.simulator.judgements import KINDS as JUDGEMENTS
+from pipeline.simulator.judgements import Judgements
 from pipeline.simulator.queueing import Queues
 from pipeline.simulator.staff import Staff, expected_load
 from pipeline.simulator.timeline import Event, Timeline, rfc3339
@@ -48,7 +50,8 @@ class Simulator:
         center = Center(config, Random(seed), self._timeline, self.truth, self._id_prefix)  # noqa: S311
         customer_base = Random(self._id_prefix).randrange(CUSTOMER_SPAN)  # noqa: S311
         arrivals = Arrivals(center, start_ms, customer_base)
-        aftermath = Aftermath(center, arrivals.reopen, arrivals.set_free)
+        judgements = Judgements(center, seed)
+        aftermath = Aftermath(center, arrivals.reopen, arrivals.set_free, judgements.ended)
         load = expected_load(
             contacts_per_second(config.events_per_second, dict(config.channels)),
             _shares(dict(config.channels)),
@@ -58,7 +61,7 @@ class Simulator:
         staff = Staff(center, start_ms, load, queues.ready, queues.unready)
         handling = Handling(center, queues, staff, aftermath.end)
         queues.connect(staff, handling.serve)
-        bots = Bots(center, aftermath.end, queues.enter)
+        bots = Bots(center, aftermath.end, queues.enter, judgements.answered)
         arrivals.connect(bots, queues, handling, staff, aftermath.end)
 
     def generate(self, until_ms: int) -> Iterator[Event]:
@@ -83,8 +86,11 @@ class Simulator:
         return self._timeline.peek()
 
     def _stamped(self, at_ms: int, kind: object, fields: tuple[Event, ...]) -> Event:
-        """Add identity and time. The sequence is that of all events, so it orders each contact."""
-        self._events += 1
+        """Add identity and time. The sequence is that of all events, so it orders each contact.
+
+        Judgements have ids of their own and do not count, so that they change no other event.
+        """
+        self._events += kind not in JUDGEMENTS
         second, millisecond = divmod(at_ms, 1000)
         if second != self._second:
             self._second = second

@@ -23,8 +23,8 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
 from pipeline import topics_admin
-from pipeline.kpi import catalogue
 from pipeline.identity import make_key
+from pipeline.kpi import catalogue
 from pipeline.stages.clock import tick_record
 from pipeline.stages.wire import Tick
 from schemas.topics import (

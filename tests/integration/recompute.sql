@@ -38,7 +38,9 @@ SELECT
     ifNull(survey_id, '') AS survey, ifNull(toString(question), '') AS question, scale, score
 FROM {source:Identifier}.{events:Identifier} FINAL
 WHERE occurred_at <= fromUnixTimestamp64Milli({as_of_ms:Int64}, 'UTC')
-    AND kind != 'performer_state';
+    AND kind NOT IN (
+        'performer_state', 'evaluation', 'ai_decision', 'case_opened', 'case_resolved', 'case_reopened'
+    );
 
 -- ----------------------------------------------------------------------------------------------------
 -- Bot sessions: from one bot_started to the first event that takes the contact from the bot.

@@ -152,7 +152,9 @@ def test_nothing_on_the_way_changes_what_comes_out(plan, partitions, data):
     reference = in_one_go(plan, events, END_MS)
     arrivals = data.draw(st.permutations(events))
     arrivals += data.draw(st.lists(st.sampled_from(events), max_size=4))
-    ticks = data.draw(st.dictionaries(st.integers(0, len(arrivals)), st.integers(0, 40), max_size=4))
+    ticks = data.draw(
+        st.dictionaries(st.integers(0, len(arrivals)), st.integers(0, 40), max_size=4)
+    )
     random = data.draw(st.randoms(use_true_random=False))
     world = World(plan, partitions)
     hours = 0

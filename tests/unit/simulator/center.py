@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from pipeline.simulator import Simulator, SimulatorConfig
+from pipeline.simulator.judgements import KINDS as JUDGEMENTS
 
 Event = dict[str, Any]
 
@@ -36,8 +37,9 @@ def at_ms(event: Event) -> int:
 
 
 def by_interaction(events: list[Event]) -> dict[str, list[Event]]:
+    """The course of each interaction; what judges it afterwards is no part of it."""
     found: defaultdict[str, list[Event]] = defaultdict(list)
     for event in events:
-        if event["kind"] != "performer_state":
+        if event["kind"] != "performer_state" and event["kind"] not in JUDGEMENTS:
             found[event["interaction_id"]].append(event)
     return found

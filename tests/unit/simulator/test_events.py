@@ -25,7 +25,7 @@ KINDS = {
     "started", "queued", "left_queue", "ringing", "declined", "accepted", "hold", "resume",
     "consult", "transfer", "left", "wrapup_started", "wrapup_ended", "abandoned", "authenticated",
     "info_repeated", "bot_started", "bot_turn", "handoff", "bot_ended", "completed", "survey_sent",
-    "survey_answered", "performer_state",
+    "survey_answered", "performer_state", "ai_decision", "case_opened", "case_resolved",
 }  # fmt: skip
 MESSAGING = {name for name, channel in CHANNELS.items() if channel.media == "messaging"}
 
@@ -45,14 +45,16 @@ def test_every_event_is_valid_and_loses_nothing(busy: Run):
 
 def test_order_and_ids(busy: Run):
     assert len(busy.events) > 100_000
-    assert len({event["event_id"] for event in busy.events}) == len(busy.events)
+    ids = {(event["event_id"], event.get("record_version", 0)) for event in busy.events}
+    assert len(ids) == len(busy.events)
     order = [(at_ms(event), event["source_seq"]) for event in busy.events]
     assert order == sorted(order)
     assert order[-1][0] <= busy.until_ms
 
 
 def test_everything_a_center_does_happens(busy: Run):
-    assert {event["kind"] for event in busy.events} == KINDS
+    # Evaluations and reopened cases come days later: see test_judgements.py.
+    assert {event["kind"] for event in busy.events} - {"evaluation", "case_reopened"} == KINDS
     assert values(busy, "started", "channel") == set(CHANNELS)
     assert values(busy, "started", "direction") == {None, "outbound", "internal"}
     assert values(busy, "queued", "queue") == {"sales", "billing", "support", "vip"}
