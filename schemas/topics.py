@@ -62,8 +62,8 @@ TOPICS: Final[dict[str, Topic]] = {
             "every version of every fact, deletions too",
         ),
         Topic(
-            CONTACTS, "customer_key", "delete", 7 * DAY_MS, ("lifecycle",), ("journeys",),
-            "slim rows of interactions, by customer",
+            CONTACTS, "customer_key, or case", "delete", 7 * DAY_MS, ("lifecycle",), ("journeys",),
+            "slim rows of interactions, by customer and by case",
         ),
         Topic(
             PERFORMANCES, "performer_id", "delete", 7 * DAY_MS, ("lifecycle",), ("performers",),

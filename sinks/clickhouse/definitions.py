@@ -18,12 +18,13 @@ COLUMNS: Final = (
 
 async def write(client: AsyncClient, catalogue: Catalogue) -> int:
     """Write every definition; one that is there already changes nothing. Returns how many."""
-    rows = [_row(definition) for definition in catalogue.definitions.values()]
+    rows = [row(definition) for definition in catalogue.definitions.values()]
     await client.insert("definitions", rows, column_names=COLUMNS)
     return len(rows)
 
 
-def _row(definition: Definition) -> tuple[Any, ...]:
+def row(definition: Definition) -> tuple[Any, ...]:
+    """One definition in the order of :data:`COLUMNS`; of a composite, expressions by part."""
     told = definition.model_dump(mode="json")
     return (
         definition.id,
@@ -31,14 +32,21 @@ def _row(definition: Definition) -> tuple[Any, ...]:
         definition.title,
         definition.unit,
         definition.direction,
-        definition.fact,
+        ", ".join(dict.fromkeys(part.fact for part in definition.countings().values())),
         definition.attribution,
-        definition.time,
-        definition.of,
+        _of_parts(definition, "time"),
+        _of_parts(definition, "of"),
         definition.numerator,
-        definition.denominator,
+        definition.denominator or "",
         json.dumps(told["parameters"], sort_keys=True, default=str),
         list(definition.source),
         definition.traps,
         json.dumps(told, sort_keys=True, default=str),
     )
+
+
+def _of_parts(definition: Definition, place: str) -> str:
+    """An expression, of a composite those of its parts by name."""
+    if not definition.parts:
+        return str(getattr(definition, place))
+    return "; ".join(f"{name}: {getattr(part, place)}" for name, part in definition.parts.items())
