@@ -22,9 +22,9 @@ line ``Time 0 is 2026-03-02 09:00:00 UTC.`` and these sections, in the order in 
 
 Values: ``KPI`` is the id with parameters, and with ``attribution=``; ``window`` is ``all`` or a
 bucket, as ``day 2026-06-10``; ``for`` names dimensions, ``*`` is the total. Times are in
-milliseconds in ``numerator`` and in seconds in ``value``, which is compared to as many digits as are written. ``state`` may carry the
-revision, as ``restated 1``; it is 0 where none stands. A column ``n`` stands where n is not the
-denominator.
+milliseconds in ``numerator`` and in seconds in ``value``, which is compared to as many digits as
+are written. ``state`` may carry the revision, as ``restated 1``; it is 0 where none stands. A
+column ``n`` stands where n is not the denominator.
 """
 
 from __future__ import annotations
