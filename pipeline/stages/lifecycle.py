@@ -5,7 +5,7 @@ Pure but for what it is given: it reads and writes state and outputs through :cl
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
