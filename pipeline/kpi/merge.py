@@ -70,6 +70,7 @@ class Merge:
             if r.kpi.reads == "psi"
             for group, _ in r.places
         }
+        self._averages = any(kpi.reads == "time_average" for kpi in plan.kpis)
         self._trends = any(entry.target is not None for entry in exhibit.kpis)
         self._shares: dict[PaneKey, dict[str, Told]] = defaultdict(dict)
         self._by_source: defaultdict[str, set[PaneKey]] = defaultdict(set)
@@ -197,6 +198,7 @@ class Merge:
             return
         if self.clock_ms and self.today and self._day(self.clock_ms) != self._day(clock_ms):
             self.dirty.update((cell, Slot(Today(), None)) for cell in self.cells)
+        self._end_intervals(self.clock_ms, clock_ms)
         self.clock_ms = clock_ms
         grown_from_ms = self.span_ms
         self.span_ms = max(self.span_ms, clock_ms if span_ms is None else span_ms)
@@ -205,11 +207,33 @@ class Merge:
         self._grow(grown_from_ms)
         self._advance_edge(clock_ms // SECOND_MS * SECOND_MS)
 
+    def _end_intervals(self, before_ms: int, clock_ms: int) -> None:
+        """A composite counts whole intervals: one more when it ends, one less when it slides out."""
+        for size in self.plan.grids:
+            _, end_ms = bucket(self.zone, size, before_ms)
+            if end_ms <= clock_ms:
+                if bucket(self.zone, size, end_ms)[1] <= clock_ms:
+                    self.dirty.update(self.everything())
+                    return
+                self._mark_current(self.cells)
+                for cell, window in product(self.cells, self.tumbling):
+                    start_ms = bucket(self.zone, window.size, end_ms - 1)[0]
+                    self.dirty.add((cell, Slot(window, start_ms)))
+            for window in self.sliding:
+                low_ms, high_ms = before_ms - window.size_ms, clock_ms - window.size_ms
+                if bucket(self.zone, size, low_ms - 1)[1] <= high_ms:
+                    self.dirty.update((cell, Slot(window, None)) for cell in self.cells)
+
     def _age(self) -> None:
-        """Whatever is told as an age grows with the clock."""
+        """Whatever is told as an age grows with the clock, and so does what is averaged over."""
         for (key, cell), windows in self._windows.items():
             if key in self._ages and windows.extreme(None, None, fine=False)[2]:
                 self._mark_current([cell])
+        if self._averages:
+            self._mark_current(self.cells)
+            for window in self.tumbling:
+                slot = Slot(window, bucket(self.zone, window.size, self.clock_ms)[0])
+                self.dirty.update((cell, slot) for cell in self.cells)
 
     def _grow(self, from_ms: int) -> None:
         """Whatever is clipped and open reaches into the windows up to the clock."""
@@ -219,8 +243,7 @@ class Merge:
             windows, cell = self._windows[place], place[1]
             self._mark_current([cell])
             for size in self._sizes:
-                if Tumbling(size) in self.tumbling:
-                    self._reach(windows, cell, size, begin_ms)
+                self._reach(windows, cell, size, begin_ms)
 
     def _reach(self, windows: Windows, cell: Cell, size: TumblingSize, from_ms: int) -> None:
         start_ms, end_ms = bucket(self.zone, size, from_ms)
@@ -357,7 +380,7 @@ class Merge:
         until_ms = self.span_ms if end_ms is None else min(end_ms, self.span_ms)
         match slot.window:
             case Sliding(size=size):
-                return windows.span(start_ms, until_ms, sliding=size)
+                return windows.span(start_ms, until_ms, sliding=size, edge_ms=end_ms or 0)
             case Today():
                 size_: TumblingSize = "day"
             case Tumbling(size=size_):
