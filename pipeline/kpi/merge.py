@@ -198,7 +198,6 @@ class Merge:
             return
         if self.clock_ms and self.today and self._day(self.clock_ms) != self._day(clock_ms):
             self.dirty.update((cell, Slot(Today(), None)) for cell in self.cells)
-        self._end_intervals(self.clock_ms, clock_ms)
         self.clock_ms = clock_ms
         grown_from_ms = self.span_ms
         self.span_ms = max(self.span_ms, clock_ms if span_ms is None else span_ms)
@@ -206,23 +205,6 @@ class Merge:
         self._settle(clock_ms)
         self._grow(grown_from_ms)
         self._advance_edge(clock_ms // SECOND_MS * SECOND_MS)
-
-    def _end_intervals(self, before_ms: int, clock_ms: int) -> None:
-        """A composite counts whole intervals: one more when it ends, one less when it slides out."""
-        for size in self.plan.grids:
-            _, end_ms = bucket(self.zone, size, before_ms)
-            if end_ms <= clock_ms:
-                if bucket(self.zone, size, end_ms)[1] <= clock_ms:
-                    self.dirty.update(self.everything())
-                    return
-                self._mark_current(self.cells)
-                for cell, window in product(self.cells, self.tumbling):
-                    start_ms = bucket(self.zone, window.size, end_ms - 1)[0]
-                    self.dirty.add((cell, Slot(window, start_ms)))
-            for window in self.sliding:
-                low_ms, high_ms = before_ms - window.size_ms, clock_ms - window.size_ms
-                if bucket(self.zone, size, low_ms - 1)[1] <= high_ms:
-                    self.dirty.update((cell, Slot(window, None)) for cell in self.cells)
 
     def _age(self) -> None:
         """Whatever is told as an age grows with the clock, and so does what is averaged over."""
@@ -243,7 +225,8 @@ class Merge:
             windows, cell = self._windows[place], place[1]
             self._mark_current([cell])
             for size in self._sizes:
-                self._reach(windows, cell, size, begin_ms)
+                if Tumbling(size) in self.tumbling:
+                    self._reach(windows, cell, size, begin_ms)
 
     def _reach(self, windows: Windows, cell: Cell, size: TumblingSize, from_ms: int) -> None:
         start_ms, end_ms = bucket(self.zone, size, from_ms)

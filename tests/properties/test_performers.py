@@ -1,4 +1,4 @@
-"""Random working days through every stage, and what holds of a performer's time whatever the data."""
+"""Random working days through every stage, and what holds of performers' time whatever comes."""
 
 from __future__ import annotations
 
