@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib import resources
 from typing import Final
 
@@ -46,6 +46,7 @@ An empty denominator gives null, never 0 or 100.
 | event | what is counted happened |
 | close | the contact or session ended |
 | cohort-final | the contact ended; a row is final once its window is over, provisional before |
+| clip | none: each millisecond of the fact counts where it lies |
 | gauge | none: it holds at the clock |
 
 """
@@ -53,6 +54,7 @@ An empty denominator gives null, never 0 or 100.
 _OWN: Final = "general knowledge or this project's own"
 _MEANINGS: Final = {
     "time": "instant",
+    "until": "for each millisecond until",
     "of": "population",
     "exists": "makes a zero a count",
     "numerator": "numerator",
@@ -103,7 +105,9 @@ def query(kpi: CompiledKpi) -> str:
 def _totals(kpi: CompiledKpi, part: CompiledPart) -> str:
     sql = part.sql
     aggregate = "sum" if part.aggregate == "map" else part.aggregate
-    numerator = f"{aggregate}({sql['numerator']})"
+    length = _length(sql)
+    numerator = f"{aggregate}({sql['numerator']}{length})"
+    denominator = "NULL" if kpi.total else f"sum({sql['denominator']}{length})"
     conditions = [sql["of"]] if sql["of"] != "TRUE" else []
     if sql["time"] not in _never_null(part.fact):
         conditions.append(f"({sql['time']}) IS NOT NULL")
@@ -114,13 +118,21 @@ def _totals(kpi: CompiledKpi, part: CompiledPart) -> str:
     lines = [
         "SELECT",
         f"  {numerator} AS numerator,",
-        f"  sum({sql['denominator']}) AS denominator",
+        f"  {denominator} AS denominator",
         f"FROM {part.fact}s",
     ]
     if conditions:
         told = [f"({one})" if " OR " in one else one for one in conditions]
         lines.append("WHERE " + "\n  AND ".join(told))
     return "\n".join(lines)
+
+
+def _length(sql: Mapping[str, str]) -> str:
+    """Of what is clipped, the factor of every row: its milliseconds up to the clock."""
+    if "until" not in sql:
+        return ""
+    end = f"least(coalesce({sql['until']}, {CLOCK}), {CLOCK})"
+    return f" * greatest({end} - {sql['time']}, 0)"
 
 
 def _never_null(fact: str) -> frozenset[str]:

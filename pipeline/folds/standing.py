@@ -59,16 +59,23 @@ def moments(events: Iterable[Event]) -> list[Moment]:
     An end of a session that tells its length tells its beginning too, where nothing else did.
     """
     heard = _ByQueue()
-    found: list[Moment] = []
+    told: list[Moment] = []
+    implied: list[Moment] = []
     for event in effective(events):
         if event.state == OFFLINE and event.session_ms:
-            last = found[-1] if found else None
-            began_ms = event.occurred_ms - event.session_ms
-            if last is not None:
-                began_ms = max(began_ms, last.at_ms)
-            if (last is None or last.state == OFFLINE) and began_ms < event.occurred_ms:
-                found.append(Moment(began_ms, "available", "", event))
+            implied.extend(_login(event, event.session_ms, told))
         heard.hear(event)
         now = heard.in_force() or event
-        found.append(Moment(event.occurred_ms, now.state, now.reason, now))
-    return found
+        told.append(Moment(event.occurred_ms, now.state, now.reason, now))
+    return sorted([*told, *implied], key=lambda moment: moment.at_ms)
+
+
+def _login(event: Event, session_ms: int, told: list[Moment]) -> Iterator[Moment]:
+    """The login that began the session which ``event`` ends, if the session was not told of."""
+    before = next((m for m in reversed(told) if m.at_ms < event.occurred_ms), None)
+    if before is not None and before.state != OFFLINE:
+        return
+    began_ms = event.occurred_ms - session_ms
+    if before is not None:
+        began_ms = max(began_ms, before.at_ms)
+    yield Moment(began_ms, "available", "", event)

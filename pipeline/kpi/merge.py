@@ -70,6 +70,7 @@ class Merge:
             if r.kpi.reads == "psi"
             for group, _ in r.places
         }
+        self._averages = any(kpi.reads == "time_average" for kpi in plan.kpis)
         self._trends = any(entry.target is not None for entry in exhibit.kpis)
         self._shares: dict[PaneKey, dict[str, Told]] = defaultdict(dict)
         self._by_source: defaultdict[str, set[PaneKey]] = defaultdict(set)
@@ -206,10 +207,15 @@ class Merge:
         self._advance_edge(clock_ms // SECOND_MS * SECOND_MS)
 
     def _age(self) -> None:
-        """Whatever is told as an age grows with the clock."""
+        """Whatever is told as an age grows with the clock, and so does what is averaged over."""
         for (key, cell), windows in self._windows.items():
             if key in self._ages and windows.extreme(None, None, fine=False)[2]:
                 self._mark_current([cell])
+        if self._averages:
+            self._mark_current(self.cells)
+            for window in self.tumbling:
+                slot = Slot(window, bucket(self.zone, window.size, self.clock_ms)[0])
+                self.dirty.update((cell, slot) for cell in self.cells)
 
     def _grow(self, from_ms: int) -> None:
         """Whatever is clipped and open reaches into the windows up to the clock."""
@@ -357,7 +363,7 @@ class Merge:
         until_ms = self.span_ms if end_ms is None else min(end_ms, self.span_ms)
         match slot.window:
             case Sliding(size=size):
-                return windows.span(start_ms, until_ms, sliding=size)
+                return windows.span(start_ms, until_ms, sliding=size, edge_ms=end_ms or 0)
             case Today():
                 size_: TumblingSize = "day"
             case Tumbling(size=size_):

@@ -107,8 +107,12 @@ class Windows:
         *,
         size: TumblingSize | None = None,
         sliding: str | None = None,
+        edge_ms: int = 0,
     ) -> list[int]:
-        """Sums of what is clipped over [start_ms, end_ms): a bucket, a sliding window, or all."""
+        """Sums of what is clipped over [start_ms, end_ms): a bucket, a sliding window, or all.
+
+        A sliding window ends at ``edge_ms``, the whole second of the clock.
+        """
         if size is not None and start_ms is not None:
             before, inside = self.before(size, start_ms), self.bucket(size, start_ms)
         elif sliding is not None:
@@ -116,6 +120,8 @@ class Windows:
             before = empty_like(self._like)
             add(before, self.everything)
             add(before, inside, -1)
+            # What turns in the second of the clock itself is not before the window.
+            add(before, self.fine.get(edge_ms // SECOND_MS, self._like), -1)
         else:
             before, inside = self._like, self.everything
         if not isinstance(before, list) or not isinstance(inside, list):

@@ -15,6 +15,7 @@ from pipeline.simulator.handling import Handling
 from pipeline.simulator.judgements import KINDS as JUDGEMENTS
 from pipeline.simulator.judgements import Judgements
 from pipeline.simulator.queueing import Queues
+from pipeline.simulator.schedules import Schedules
 from pipeline.simulator.staff import Staff, expected_load
 from pipeline.simulator.timeline import Event, Timeline, rfc3339
 from pipeline.simulator.truth import Truth
@@ -58,7 +59,8 @@ class Simulator:
             _shares(dict(config.queues)),
         )
         queues = Queues(center, list(load), aftermath.end)
-        staff = Staff(center, start_ms, load, queues.ready, queues.unready)
+        schedules = Schedules(self._timeline, seed, self._id_prefix)
+        staff = Staff(center, start_ms, load, queues.ready, queues.unready, schedules)
         handling = Handling(center, queues, staff, aftermath.end)
         queues.connect(staff, handling.serve)
         bots = Bots(center, aftermath.end, queues.enter, judgements.answered)
@@ -88,9 +90,11 @@ class Simulator:
     def _stamped(self, at_ms: int, kind: object, fields: tuple[Event, ...]) -> Event:
         """Add identity and time. The sequence is that of all events, so it orders each contact.
 
-        Judgements have ids of their own and do not count, so that they change no other event.
+        Judgements and plans are told beside the story: they have ids of their own and do not count,
+        so that they change no other event.
         """
-        self._events += kind not in JUDGEMENTS
+        planned = kind == "plan"
+        self._events += kind not in JUDGEMENTS and not planned
         second, millisecond = divmod(at_ms, 1000)
         if second != self._second:
             self._second = second
@@ -104,6 +108,8 @@ class Simulator:
         }
         for part in fields:
             event.update(part)
+        if planned:
+            del event["source_seq"]
         return event
 
 

@@ -12,6 +12,7 @@ from typing import Final
 
 from pipeline.simulator.contact import Center
 from pipeline.simulator.profiles import CAPACITY, CHANNELS, QUEUES, STATE_CHANNEL, Media
+from pipeline.simulator.schedules import Schedules
 from pipeline.simulator.timeline import Event
 
 DAY_MS: Final = 86_400_000
@@ -82,6 +83,7 @@ class Staff:
         expected_load: Mean contacts in handling at a time, by (queue, media), over a day.
         on_ready: Called with (at_ms, agent) whenever an agent has room for one more contact.
         on_unready: Called with (agent,) whenever an agent takes no more contacts.
+        schedules: Tells what is planned for shifts.
     """
 
     def __init__(
@@ -91,8 +93,10 @@ class Staff:
         expected_load: dict[tuple[str, Media], float],
         on_ready: Callable[[int, Agent], None],
         on_unready: Callable[[Agent], None],
+        schedules: Schedules,
     ) -> None:
         self._center = center
+        self._schedules = schedules
         self._on_ready = on_ready
         self._on_unready = on_unready
         self.on_duty: dict[tuple[str, Media], int] = dict.fromkeys(expected_load, 0)
@@ -153,6 +157,12 @@ class Staff:
             else:
                 begin_ms = start_ms - since_ms + DAY_MS + self._center.between_ms(0, 300)
                 self._center.timeline.call(begin_ms, self._shift_begins, agent, begin_ms)
+            self._publish(start_ms, agent, begin_ms)
+
+    def _publish(self, at_ms: int, agent: Agent, begin_ms: int) -> None:
+        told: Event = {"channel": STATE_CHANNEL[agent.media], "queue": agent.queues[0]}
+        told |= agent.traits
+        self._schedules.publish(at_ms, agent.who, told, begin_ms, agent.shift_ms, BREAKS)
 
     def _report(self, at_ms: int, agent: Agent, state: str, reason: str | None = None) -> None:
         told: Event = {
@@ -176,6 +186,7 @@ class Staff:
                 timeline.call(break_ms, self._absence_due, agent, (reason, length_ms))
         timeline.call(begin_ms + agent.shift_ms, self._shift_ends, agent)
         timeline.call(begin_ms + DAY_MS, self._shift_begins, agent, begin_ms + DAY_MS)
+        self._publish(at_ms, agent, begin_ms + DAY_MS)
         self._come(at_ms, agent)
 
     def _shift_ends(self, at_ms: int, agent: Agent) -> None:

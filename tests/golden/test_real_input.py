@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
+from datetime import date, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -107,10 +109,14 @@ WAZO = {
 }
 
 
+def wazo_case(number: int) -> Json:
+    cases = json.loads((SAMPLES / "asterisk" / "wazo-agent-statistics.json").read_text("utf-8"))
+    return next(case for case in cases if case["case"] == number)
+
+
 @pytest.mark.parametrize("number", [1, 2, 15, 16])
 def test_agent_statistics_as_their_vendor_expects_them(tmp_path, number):
-    cases = json.loads((SAMPLES / "asterisk" / "wazo-agent-statistics.json").read_text("utf-8"))
-    case = next(case for case in cases if case["case"] == number)
+    case = wazo_case(number)
     log = tmp_path / "rows.json"
     log.write_text(json.dumps({"queue_log": case["queue_log"]}))
     wrong, rows, _ = replay(
@@ -121,6 +127,71 @@ def test_agent_statistics_as_their_vendor_expects_them(tmp_path, number):
     expected = {value.window for value in values(WAZO[number])}
     hours = {row["window"]["start"] for row in rows if row["window"]["kind"] == "tumbling"}
     assert hours == {start for _, size, start in expected if size == "1h"}
+
+
+PARIS = ZoneInfo("Europe/Paris")
+
+# Milliseconds by local hour, as far as the clock says, or the last row. The vendor shows the hours
+# of its configuration only, in whole seconds, rounded down.
+WAZO_TIMES = {
+    # 09:10:10.777 to 09:25:10.777. What ends a pause a second later logs in nobody.
+    3: ("login_time", "2012-01-01T12:00", {9: 900_000}),
+    # 6 s, 30 s, and from 09:50 on.
+    4: ("login_time", "2012-01-01T12:00", {9: 636_000, 10: 3_600_000, 11: 3_600_000}),
+    # From 08:50:00.999; then 66 s and 30 s.
+    5: ("login_time", "2012-01-01T12:00", {8: 599_001, 9: 96_000}),
+    # A logoff at 08:00 tells of 300 s before it, another one of 30 s that lie in these. The end
+    # lies in the hour that begins with it, and nothing else does.
+    6: ("login_time", "2012-01-02T09:00", {7: 300_000, 8: 0}),
+    # The same at 10:00.
+    7: ("login_time", "2012-01-02T10:00", {9: 300_000}),
+    # From 09:50:00.999 on.
+    8: ("login_time", "2012-01-02T10:00", {9: 599_001}),
+    # Twice 300 s, and from 09:30 on.
+    9: ("login_time", "2012-01-02T10:00", {8: 600_000, 9: 1_800_000}),
+    # From 08:50:00.999 on the day before to the day after.
+    10: ("login_time", "2012-01-02T12:00", dict.fromkeys(range(12), 3_600_000)),
+    # 305.001 s, then 09:45 to 10:02:30.
+    12: ("login_time", "2012-01-01T12:00", {9: 1_205_001, 10: 150_000}),
+    # 08:41:30 to 08:46:38 and 08:47:16 to 08:50:46 are 308 + 210 s; 09:41:10 to 10:46.
+    13: ("pause_time", "2012-01-01T12:00", {8: 518_000, 9: 1_130_000, 10: 2_760_000, 11: 0}),
+    # The same, and nobody ends the last pause.
+    14: (
+        "pause_time",
+        "2012-01-01T12:00",
+        {8: 518_000, 9: 1_130_000, 10: 3_600_000, 11: 3_600_000},
+    ),
+}
+
+
+@pytest.mark.parametrize("number", WAZO_TIMES)
+def test_login_and_pause_as_their_vendor_expects_them(tmp_path, number):
+    kpi, clock, expected = WAZO_TIMES[number]
+    case = wazo_case(number)
+    log, exhibit = tmp_path / "rows.json", tmp_path / "exhibit.yaml"
+    log.write_text(json.dumps({"queue_log": case["queue_log"]}))
+    asked = {"time_zone": PARIS.key, "windows": [{"tumbling": "1h"}], "kpis": [{"kpi": kpi}]}
+    exhibit.write_text(json.dumps({"exhibit": "agents", **asked}))
+    rows, summary = json_lines(
+        cxstream(
+            "replay", "--platform=asterisk_queue_log", f"--option=time_zone={PARIS.key}",
+            f"--exhibit={exhibit}", f"--as-of={clock}:00+01:00", "--json", log,
+        )
+    )  # fmt: skip
+    assert summary["dead_letters"] == {}
+    day, _ = clock.split("T")
+    found = {
+        at.hour: row["numerator"]
+        for row in rows
+        if (at := datetime.fromisoformat(row["window"]["start"]).astimezone(PARIS)).date()
+        == date.fromisoformat(day)
+    }
+    assert found == expected
+    column = "Login" if kpi == "login_time" else "Pause"
+    *hours, total = case["expected"][0]["rows"]
+    seconds = [found.get(int(row["interval"].partition("h")[0]), 0) // 1000 for row in hours]
+    assert [str(timedelta(seconds=s)).zfill(8) for s in seconds] == [row[column] for row in hours]
+    assert str(timedelta(seconds=sum(seconds))).zfill(8) == total[column]
 
 
 # --- Rasa ---------------------------------------------------------------------------------------

@@ -39,7 +39,8 @@ SELECT
 FROM {source:Identifier}.{events:Identifier} FINAL
 WHERE occurred_at <= fromUnixTimestamp64Milli({as_of_ms:Int64}, 'UTC')
     AND kind NOT IN (
-        'performer_state', 'evaluation', 'ai_decision', 'case_opened', 'case_resolved', 'case_reopened'
+        'performer_state', 'plan',
+        'evaluation', 'ai_decision', 'case_opened', 'case_resolved', 'case_reopened'
     );
 
 -- ----------------------------------------------------------------------------------------------------

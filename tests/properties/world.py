@@ -239,6 +239,10 @@ class World:
             record for (topic, _), log in self.logs.items() if topic == FACTS for record in log
         )
 
+    def facts_but_journeys(self) -> list[Row]:
+        """Facts, but those of customers' histories, whose home changes with the customer."""
+        return [fact for fact in self.facts() if fact["kind"] not in ("contact", "journey")]
+
 
 def newest_facts(records: Iterable[Record]) -> list[Row]:
     """As a table would keep them: the highest version of each id wins, deleted ones are gone."""

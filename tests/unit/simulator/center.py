@@ -40,6 +40,6 @@ def by_interaction(events: list[Event]) -> dict[str, list[Event]]:
     """The course of each interaction; what judges it afterwards is no part of it."""
     found: defaultdict[str, list[Event]] = defaultdict(list)
     for event in events:
-        if event["kind"] != "performer_state" and event["kind"] not in JUDGEMENTS:
+        if event["kind"] not in ("performer_state", "plan", *JUDGEMENTS):
             found[event["interaction_id"]].append(event)
     return found

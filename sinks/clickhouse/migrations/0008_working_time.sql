@@ -1,0 +1,197 @@
+-- Working time of performers, sessions, and stints whose end was never told.
+
+CREATE TABLE IF NOT EXISTS facts_performer_time
+(
+    `fact_id` String COMMENT 'identity, never changes',
+    `version` UInt64 COMMENT 'made of content; the highest replaces the others',
+    `deleted` UInt8 COMMENT '1 when this fact turned out not to be one',
+    `interaction_id` String COMMENT 'root id, the same over all transfers',
+    `customer_key` String COMMENT 'keyed hash of the customer, empty when unknown',
+    `channel` LowCardinality(String) COMMENT 'channel of the interaction',
+    `direction` LowCardinality(String) COMMENT 'inbound, outbound or internal',
+    `queue` LowCardinality(String) COMMENT 'queue',
+    `intent` LowCardinality(String) COMMENT 'what the customer wanted',
+    `performer_kind` LowCardinality(String) COMMENT 'human, bot or hybrid',
+    `performer_id` LowCardinality(String) COMMENT 'performer the fact is credited to',
+    `model_version` LowCardinality(String) COMMENT 'version of the model, for bots',
+    `kcr_task` LowCardinality(String) COMMENT 'key customer-related task',
+    `capability` LowCardinality(String) COMMENT 'capability asked for',
+    `client` LowCardinality(String) COMMENT 'client the work is done for',
+    `vendor` LowCardinality(String) COMMENT 'outsourcer doing the work',
+    `site` LowCardinality(String) COMMENT 'site of the performer',
+    `location` LowCardinality(String) COMMENT 'site or home',
+    `employment` LowCardinality(String) COMMENT 'employed or gig',
+    `language` LowCardinality(String) COMMENT 'language of the contact',
+    `source` LowCardinality(String) COMMENT 'platform that told it',
+    `entered_ms` Int64 CODEC(T64, ZSTD(1)) COMMENT 'began at',
+    `left_ms` Nullable(Int64) CODEC(T64, ZSTD(1)) COMMENT 'something changed at; null while nothing has',
+    `state` LowCardinality(String) COMMENT 'available, busy, wrap, away or offline; empty where none was told',
+    `reason` LowCardinality(String) COMMENT 'reason given for the state',
+    `logged_in` Bool COMMENT 'a state other than offline was told',
+    `contacts` Int64 CODEC(T64, ZSTD(1)) COMMENT 'contacts being served at the same time',
+    `handling` Bool COMMENT 'serves a contact or wraps one up, whatever the state says',
+    `activity` LowCardinality(String) COMMENT 'what the schedule says; empty where nothing is scheduled',
+    `tracked` Bool COMMENT 'the schedule asks for a state, so adherence is told',
+    `in_adherence` Bool COMMENT 'the state is one that the scheduled activity asks for',
+    `paid` Bool COMMENT 'logged in, or scheduled other than for unpaid leave',
+    `entered_at` DateTime64(3, 'UTC') ALIAS fromUnixTimestamp64Milli(`entered_ms`, 'UTC') COMMENT 'began at',
+    `left_at` Nullable(DateTime64(3, 'UTC')) ALIAS fromUnixTimestamp64Milli(`left_ms`, 'UTC') COMMENT 'something changed at; null while nothing has'
+)
+ENGINE = ReplacingMergeTree(version, deleted)
+ORDER BY fact_id
+COMMENT 'One stretch of one performer\'s time in which nothing changes; stretches never overlap. Told while the performer is logged in, scheduled or at work on a contact.';
+
+CREATE TABLE IF NOT EXISTS facts_session
+(
+    `fact_id` String COMMENT 'identity, never changes',
+    `version` UInt64 COMMENT 'made of content; the highest replaces the others',
+    `deleted` UInt8 COMMENT '1 when this fact turned out not to be one',
+    `interaction_id` String COMMENT 'root id, the same over all transfers',
+    `customer_key` String COMMENT 'keyed hash of the customer, empty when unknown',
+    `channel` LowCardinality(String) COMMENT 'channel of the interaction',
+    `direction` LowCardinality(String) COMMENT 'inbound, outbound or internal',
+    `queue` LowCardinality(String) COMMENT 'queue',
+    `intent` LowCardinality(String) COMMENT 'what the customer wanted',
+    `performer_kind` LowCardinality(String) COMMENT 'human, bot or hybrid',
+    `performer_id` LowCardinality(String) COMMENT 'performer the fact is credited to',
+    `model_version` LowCardinality(String) COMMENT 'version of the model, for bots',
+    `kcr_task` LowCardinality(String) COMMENT 'key customer-related task',
+    `capability` LowCardinality(String) COMMENT 'capability asked for',
+    `client` LowCardinality(String) COMMENT 'client the work is done for',
+    `vendor` LowCardinality(String) COMMENT 'outsourcer doing the work',
+    `site` LowCardinality(String) COMMENT 'site of the performer',
+    `location` LowCardinality(String) COMMENT 'site or home',
+    `employment` LowCardinality(String) COMMENT 'employed or gig',
+    `language` LowCardinality(String) COMMENT 'language of the contact',
+    `source` LowCardinality(String) COMMENT 'platform that told it',
+    `accepted_ms` Int64 CODEC(T64, ZSTD(1)) COMMENT 'began to serve at',
+    `closed_ms` Nullable(Int64) CODEC(T64, ZSTD(1)) COMMENT 'work complete, wrap-up included; null while open',
+    `session_ms` Nullable(Int64) CODEC(T64, ZSTD(1)) COMMENT 'from beginning to completion; null while open',
+    `pro_rata_ms` Nullable(Int64) CODEC(T64, ZSTD(1)) COMMENT 'part of it, each instant shared by the contacts then open',
+    `accepted_at` DateTime64(3, 'UTC') ALIAS fromUnixTimestamp64Milli(`accepted_ms`, 'UTC') COMMENT 'began to serve at',
+    `closed_at` Nullable(DateTime64(3, 'UTC')) ALIAS fromUnixTimestamp64Milli(`closed_ms`, 'UTC') COMMENT 'work complete, wrap-up included; null while open'
+)
+ENGINE = ReplacingMergeTree(version, deleted)
+ORDER BY fact_id
+COMMENT 'One stint of one live performer on one contact, and its part of the performer\'s time.';
+
+ALTER TABLE facts_handling_segment
+    ADD COLUMN IF NOT EXISTS `unknown_end` Bool COMMENT 'its end was never told: after a long silence, or in a restart' AFTER `handoff_abandoned`;
+
+CREATE OR REPLACE VIEW performer_times AS
+SELECT
+    `fact_id`,
+    `version`,
+    `interaction_id`,
+    `customer_key`,
+    `channel`,
+    `direction`,
+    `queue`,
+    `intent`,
+    `performer_kind`,
+    `performer_id`,
+    `model_version`,
+    `kcr_task`,
+    `capability`,
+    `client`,
+    `vendor`,
+    `site`,
+    `location`,
+    `employment`,
+    `language`,
+    `source`,
+    `entered_ms`,
+    `left_ms`,
+    `state`,
+    `reason`,
+    `logged_in`,
+    `contacts`,
+    `handling`,
+    `activity`,
+    `tracked`,
+    `in_adherence`,
+    `paid`,
+    `entered_at`,
+    `left_at`
+FROM facts_performer_time FINAL
+COMMENT 'One stretch of one performer\'s time in which nothing changes; stretches never overlap. Told while the performer is logged in, scheduled or at work on a contact.';
+
+CREATE OR REPLACE VIEW sessions AS
+SELECT
+    `fact_id`,
+    `version`,
+    `interaction_id`,
+    `customer_key`,
+    `channel`,
+    `direction`,
+    `queue`,
+    `intent`,
+    `performer_kind`,
+    `performer_id`,
+    `model_version`,
+    `kcr_task`,
+    `capability`,
+    `client`,
+    `vendor`,
+    `site`,
+    `location`,
+    `employment`,
+    `language`,
+    `source`,
+    `accepted_ms`,
+    `closed_ms`,
+    `session_ms`,
+    `pro_rata_ms`,
+    `accepted_at`,
+    `closed_at`
+FROM facts_session FINAL
+COMMENT 'One stint of one live performer on one contact, and its part of the performer\'s time.';
+
+CREATE OR REPLACE VIEW handling_segments AS
+SELECT
+    `fact_id`,
+    `version`,
+    `interaction_id`,
+    `customer_key`,
+    `channel`,
+    `direction`,
+    `queue`,
+    `intent`,
+    `performer_kind`,
+    `performer_id`,
+    `model_version`,
+    `kcr_task`,
+    `capability`,
+    `client`,
+    `vendor`,
+    `site`,
+    `location`,
+    `employment`,
+    `language`,
+    `source`,
+    `leg_id`,
+    `via`,
+    `accepted_ms`,
+    `left_ms`,
+    `closed_ms`,
+    `talk_ms`,
+    `hold_ms`,
+    `wrap_ms`,
+    `consult_ms`,
+    `handled`,
+    `transferred`,
+    `transfer_kind`,
+    `turns`,
+    `bot_outcome`,
+    `handoff_ms`,
+    `handoff_context_ok`,
+    `handoff_accepted_ms`,
+    `handoff_abandoned`,
+    `unknown_end`,
+    `accepted_at`,
+    `left_at`,
+    `closed_at`,
+    `handoff_at`,
+    `handoff_accepted_at`
+FROM facts_handling_segment FINAL
+COMMENT 'One stint of one performer, bot or human, on one interaction.';
