@@ -15,6 +15,8 @@ from pipeline.ops.alerts import Alert, Condition
 from schemas.exhibit import Exhibit, KpiEntry, Sliding, Target
 
 _FOR_SECONDS = 120
+# An answer comes long after the contact it counts for: the short window has none yet.
+_TOLD_LATER = frozenset(("survey",))
 
 
 def alerts(exhibit: Exhibit) -> list[Alert]:
@@ -45,7 +47,7 @@ def _missed(
                 _FOR_SECONDS,
                 "warning",
                 f"{entry.name} of {exhibit.exhibit} misses {target.text}"
-                f"{_of_whom(exhibit)}: it is {{{{ $value | humanize }}}}.",
+                f'{_of_whom(exhibit)}: it is {{{{ $value | printf "%.3g" }}}}.',
                 matching="ignoring (window)",
                 labels={"exhibit": exhibit.exhibit, "as": entry.name},
             )
@@ -69,11 +71,12 @@ def _conditions(
         return f"cx_exhibit_{what}{{{chosen}}}"
 
     short, long = windows
-    yield Condition(measured("value", short), bound)
     if kpi.gauge:
+        yield Condition(measured("value", short), bound)
         return
-    if short != long:
-        yield Condition(measured("value", long), bound)
+    if short != long and not _TOLD_LATER & {part.fact for part in kpi.parts}:
+        yield Condition(measured("value", short), bound)
+    yield Condition(measured("value", long), bound)
     if kpi.unit == "ratio" and kpi.proportion:
         yield Condition(measured(certain, long), bound)
     if entry.min_n:
