@@ -219,11 +219,11 @@ def test_each_kpi_shows_state_n_and_interval_and_leads_to_its_rows():
             "Definition": f"What {name[1]} means",
             "Interactions behind it, with SQL": f"What {name[1]} counted",
         }
-    by_name = {p["title"].partition(" (")[0]: p for p in shown}
-    assert [t["legendFormat"] for t in by_name["Abandon rate"]["targets"]] == [
+    by_name = dict(zip([entry.name for entry in shipped_exhibit().kpis], shown, strict=True))
+    assert [t["legendFormat"] for t in by_name["abandon_rate"]["targets"]] == [
         "value ({{state}})", "n ({{state}})", "low 95 % ({{state}})", "high 95 % ({{state}})",
     ]  # fmt: skip
-    assert len(by_name["Longest wait"]["targets"]) == 1
+    assert len(by_name["longest_wait"]["targets"]) == 1
 
 
 def test_files_that_are_shipped_are_all_there_is():
