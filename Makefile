@@ -15,10 +15,10 @@ PYTEST := $(BIN)/python -m pytest
 RATE ?= 25
 BOOTSTRAP ?=
 
-.PHONY: help run run-kafka test check ci bench truth docs format lock services clean
+.PHONY: help run run-kafka test check deploy-check ci bench truth docs format lock services clean
 
 help: ## List every target.
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 run: $(RUN_SETUP) ## Live KPIs of a simulated center in this terminal. BOOTSTRAP=host:port uses a Kafka of your own, RATE=n sets events a second.
 	@$(BIN)/cxstream demo --rate $(RATE) $(if $(BOOTSTRAP),--bootstrap $(BOOTSTRAP))
@@ -37,7 +37,10 @@ check: $(DEV_SETUP) ## Formatting, lint, types, import law, freshness of what is
 	@$(BIN)/python -m schemas.generate --check
 	@$(BIN)/python -m pipeline.docs --check
 
-ci: check test ## What continuous integration runs.
+deploy-check: $(DEV_SETUP) ## Image, Compose, Kubernetes, rules and dashboards, without a container engine.
+	@PYTHON=$(BIN)/python docker/check.sh
+
+ci: check deploy-check test ## What continuous integration runs.
 
 truth: $(DEV_SETUP) services ## 200,000 events, two workers, a SIGKILL: every value against SQL and the simulator.
 	@CXSTREAM_TRUTH_EVENTS=200000 $(PYTEST) tests/integration/test_truth.py

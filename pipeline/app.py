@@ -18,8 +18,9 @@ from agents.journeys import journeys
 from agents.lifecycle import lifecycle
 from agents.performers import performers
 from pipeline.folds.silence import Silence
+from pipeline.health import Health
 from pipeline.identity import CustomerKeys
-from pipeline.microbatch import BatchApp, Broker
+from pipeline.microbatch import BatchApp, Broker, Observers
 from pipeline.observers import StageMetrics
 from pipeline.settings import ROLES, Role
 from pipeline.stages.configuration import Configuration
@@ -46,6 +47,7 @@ class Wiring:
         clock_runs: No tick is written while it says no.
         until_ms: Intake leaves later events out.
         refusal_limit: Makes what stops the worker when too much of a partition is refused.
+        health: Judges the stages.
     """
 
     broker: Broker
@@ -62,6 +64,7 @@ class Wiring:
     until_ms: int | None = None
     refusal_limit: Callable[[], RefusalLimit | None] = lambda: None
     silence: Silence = field(default_factory=Silence)
+    health: Health = field(default_factory=Health)
 
 
 class Worker:
@@ -73,7 +76,8 @@ class Worker:
 
     def _app(self, role: Role) -> BatchApp:
         wiring = self._wiring
-        app = BatchApp(f"{wiring.group_prefix}-{role}", wiring.broker, StageMetrics())
+        observer = Observers(StageMetrics(), wiring.health)
+        app = BatchApp(f"{wiring.group_prefix}-{role}", wiring.broker, observer)
         started_with = Configuration.of(wiring.exhibits)
         lasting = wiring.broker.transactional
         match role:
@@ -116,6 +120,8 @@ class Worker:
         apps = [app for app in self.apps.values() if app.stages]
         for app in apps:
             self._stack.push_async_callback(app.stop)
+        beating = asyncio.create_task(self._wiring.health.keep_beating())
+        self._stack.callback(beating.cancel)
         await asyncio.gather(*(app.start() for app in apps))
         return self
 

@@ -44,6 +44,24 @@ CHECKPOINTS_FAILED = Counter(
 OWNED_PARTITIONS = Gauge(
     "cx_owned_partitions", "Partitions a stage owns and has restored.", ["stage"], registry=REGISTRY
 )
+STAGE_PARTITIONS = Gauge(
+    "cx_stage_partitions", "Partitions that the topics of a stage have.", ["stage"],
+    registry=REGISTRY,
+)  # fmt: skip
+RESTORING_PARTITIONS = Gauge(
+    "cx_restoring_partitions", "Partitions a stage owns and has not restored yet.", ["stage"],
+    registry=REGISTRY,
+)  # fmt: skip
+RESTORES_FAILED = Counter(
+    "cx_restores_failed", "Attempts to restore a partition that failed.", ["stage"],
+    registry=REGISTRY,
+)  # fmt: skip
+LAG = Gauge(
+    "cx_lag_records",
+    "Records that can be read and are not done yet.",
+    ["stage", "topic", "partition"],
+    registry=REGISTRY,
+)
 RESTORED_KEYS = Gauge(
     "cx_restored_keys",
     "Keys of state a partition had when it became ready.",

@@ -8,10 +8,10 @@ from functools import partial
 from importlib.metadata import version
 from typing import Any
 
-from prometheus_client import start_http_server
-
 from pipeline import metrics, topics_admin
 from pipeline.app import Wiring, sources
+from pipeline.health import Health
+from pipeline.http_server import serve
 from pipeline.identity import CustomerKeys, parse_key, read_key
 from pipeline.microbatch import Broker
 from pipeline.settings import Settings
@@ -51,6 +51,7 @@ def wiring_of(settings: Settings, broker: Broker, exhibits: Sequence[Exhibit]) -
         tick_seconds=settings.tick_seconds,
         wall_clock=settings.ticks == "wall",
         refusal_limit=partial(RefusalLimit, settings.refused_streak, settings.refused_ratio),
+        health=Health(settings.live_seconds),
     )
 
 
@@ -63,11 +64,15 @@ def _customer_keys(settings: Settings) -> CustomerKeys | None:
     return CustomerKeys(read_key(settings.identity_key_file))
 
 
-def serve_metrics(host: str, port: int) -> str:
-    """Start ``/metrics`` and return its address. Raises ``OSError`` if the port is taken."""
+def serve_metrics(host: str, port: int, health: Health) -> str:
+    """Start ``/metrics``, ``/health/live`` and ``/health/ready``; the address of the first.
+
+    Raises:
+        OSError: the port is taken.
+    """
     metrics.BUILD.info({"version": version("cxstream")})
-    server, _ = start_http_server(port, host, metrics.REGISTRY)
-    return f"http://{host}:{server.server_port}/metrics"
+    port = serve(host, port, metrics.REGISTRY, {"live": health.live, "ready": health.ready})
+    return f"http://{host}:{port}/metrics"
 
 
 def planned_topics(settings: Settings, bootstrap: str) -> list[topics_admin.Change]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Role = Literal["intake", "lifecycle", "journeys", "performers", "exhibits", "sink"]
+LIVE_SECONDS: Final = 120.0
+"""Longer than any commit may take: the broker has 40 s for one answer."""
 ROLES: tuple[Role, ...] = (
     "intake", "lifecycle", "journeys", "performers", "exhibits", "sink",
 )  # fmt: skip
@@ -74,6 +76,9 @@ class Settings(BaseSettings):
     metrics_host: str = Field("127.0.0.1", description="address /metrics listens on")
     metrics_port: Annotated[int, Field(ge=0, le=65_535)] = Field(
         0, description="port of /metrics, 0 for any free one"
+    )
+    live_seconds: Annotated[float, Field(ge=1, le=3600)] = Field(
+        LIVE_SECONDS, description="work without progress for longer is stuck: /health/live is 503"
     )
     tick_seconds: Annotated[float, Field(ge=0.1, le=60)] = Field(
         1.0, description="how often the log's clock ticks"

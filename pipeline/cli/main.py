@@ -16,6 +16,7 @@ from pipeline.logs import configure_logs
 COMMANDS: Final = {
     "demo": "Run the whole pipeline with a simulated contact center until Ctrl-C.",
     "worker": "Run stages of the pipeline on a Kafka, as deployed.",
+    "health": "Ask a worker whether it is alive, or ready.",
     "simulate": "Write the events of a simulated contact center.",
     "replay": "Run files through the real pipeline and print what comes out.",
     "sql": "Ask the ClickHouse of a running demo.",

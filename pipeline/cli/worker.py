@@ -6,6 +6,7 @@ import asyncio
 import signal
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from functools import partial
 from typing import Annotated
 
 import structlog
@@ -62,10 +63,12 @@ async def _run(settings: Settings, bootstrap: str, exhibits: list[Exhibit]) -> N
             collector = ExhibitCollector(metrics.REGISTRY, 3 * settings.tick_seconds + 2)
             wiring = replace(wiring, displays=(collector,))
         if "sink" in settings.roles:
-            writer = ClickHouseWriter(settings.clickhouse, SinkMetrics())
+            writer = ClickHouseWriter(
+                settings.clickhouse, SinkMetrics(partial(wiring.health.waits, "sink."))
+            )
             stack.push_async_callback(writer.close)
             wiring = replace(wiring, sink=Coalescer(writer))
-        address = serve_metrics(settings.metrics_host, settings.metrics_port)
+        address = serve_metrics(settings.metrics_host, settings.metrics_port, wiring.health)
         worker = await stack.enter_async_context(Worker(wiring))
         log.info("worker_started", roles=settings.roles, metrics=address, bootstrap=bootstrap)
         failed = asyncio.create_task(worker.failed())

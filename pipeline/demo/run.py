@@ -91,7 +91,7 @@ async def demo(settings: Settings, options: Options) -> None:
         board = Board(options.exhibits)
         ready = asyncio.Event()
         wiring = _wiring(settings, broker, options.exhibits, board, database, stack, ready)
-        address = serve_metrics(settings.metrics_host, settings.metrics_port)
+        address = serve_metrics(settings.metrics_host, settings.metrics_port, wiring.health)
         _tell(options.say, settings, address, broker, clickhouse, database)
         worker = await stack.enter_async_context(Worker(wiring))
         feeder = Feeder(broker)

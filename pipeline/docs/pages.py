@@ -1,4 +1,4 @@
-"""Which documents are generated, and where in them the generated text stands.
+"""Which files are generated, rules and dashboards among them, and where generated text stands.
 
 A region of a page begins with ``<!-- generated: NAME -->`` and ends with ``<!-- end: NAME -->``.
 """
@@ -12,12 +12,14 @@ from typing import Final
 
 from pipeline.docs import reference
 from pipeline.docs.kpis import kpi_page
+from pipeline.ops import files
 
 _REGION: Final = re.compile(
     r"(?P<head><!-- generated: (?P<name>[a-z-]+) -->\n).*?(?P<foot><!-- end: (?P=name) -->)",
     re.DOTALL,
 )
 REGIONS: Final[Mapping[str, Callable[[], str]]] = {
+    "alerts": files.alerts_table,
     "commands": reference.commands,
     "metrics": reference.metrics_table,
     "platforms": reference.platforms,
@@ -38,7 +40,7 @@ def filled(text: str) -> str:
 
 def wanted(root: Path) -> dict[str, str]:
     """Text of every document with generated parts, by path from ``root``."""
-    found = {name: page() for name, page in PAGES.items()}
+    found = {name: page() for name, page in PAGES.items()} | files.shipped()
     for path in sorted([root / "README.md", *(root / "docs").rglob("*.md")]):
         name = path.relative_to(root).as_posix()
         if name not in found:
@@ -60,4 +62,5 @@ def stale(root: Path) -> list[str]:
 def write(root: Path) -> None:
     """Bring all documents up to date."""
     for name, text in wanted(root).items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text, "utf-8")

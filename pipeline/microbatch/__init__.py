@@ -9,7 +9,7 @@ from pipeline.microbatch.app import BatchApp
 from pipeline.microbatch.batch import Batch, Record
 from pipeline.microbatch.broker import Broker
 from pipeline.microbatch.checkpoint import Checkpoint
-from pipeline.microbatch.observer import Observer
+from pipeline.microbatch.observer import Observer, Observers
 from pipeline.microbatch.partitioner import partition_for
 from pipeline.microbatch.stage import Stage
 
@@ -19,6 +19,7 @@ __all__ = [
     "Broker",
     "Checkpoint",
     "Observer",
+    "Observers",
     "Record",
     "Stage",
     "partition_for",

@@ -89,6 +89,7 @@ class BatchApp(faust.App):  # type: ignore[misc]
     def add_stage(self, stage: Stage) -> None:
         """Register a stage; called by :class:`Stage` itself."""
         self.stages.append(stage)
+        self.observer.added(stage.name)
 
     async def deliver(self, stage: Stage, batch: Batch) -> None:
         """Put ``batch`` into the queue of the agent of ``stage``, as one Faust event."""

@@ -8,6 +8,7 @@ agents, its service life.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
@@ -20,6 +21,7 @@ from faust.transport.consumer import Consumer
 from faust.types import TP
 from mode import Service
 
+from pipeline.microbatch.partition import Status
 from pipeline.microbatch.partitioner import partition_for
 
 log = structlog.get_logger(__name__)
@@ -30,6 +32,7 @@ _MAX_POLL_RECORDS = 10_000
 # The group must not drop a worker that waits for a slow sink; progress is judged by commits.
 _MAX_POLL_INTERVAL_MS = 24 * 3600 * 1000
 _FETCH_MAX_WAIT_MS = 250
+_TELL_SECONDS = 1.0
 
 
 class _RebalanceListener(aiokafka.abc.ConsumerRebalanceListener):  # type: ignore[misc]
@@ -54,6 +57,7 @@ class BatchConsumer(Consumer):  # type: ignore[misc]
         self._wake = asyncio.Event()
         self._rebalanced = asyncio.Event()
         self._reading = asyncio.Event()
+        self._told_at = 0.0
 
     async def on_start(self) -> None:
         """Join the group."""
@@ -155,6 +159,7 @@ class BatchConsumer(Consumer):  # type: ignore[misc]
 
     async def _fetch_once(self) -> None:
         stages = self.app.stages
+        self._tell_how_far()
         for stage in stages:
             await stage.wake_idle()
         owner = {p.tp: (stage, p) for stage in stages for p in stage.fetchable()}
@@ -174,6 +179,29 @@ class BatchConsumer(Consumer):  # type: ignore[misc]
             elif tp in self._client.assignment():
                 # Transaction markers at the end of a log would look like lag for ever.
                 await stage.skip_to(partition, await self._client.position(tp))
+
+    def _tell_how_far(self) -> None:
+        """Say of each partition how many records are to be done, as far as fetches have shown."""
+        now = time.monotonic()
+        if now - self._told_at < _TELL_SECONDS:
+            return
+        self._told_at = now
+        for stage in self.app.stages:
+            for tp, partition in stage.partitions.items():
+                end = self._readable_end(tp)
+                if end is not None and partition.status is not Status.RESTORING:
+                    behind = max(end - partition.next_offset, 0)
+                    self.app.observer.behind(stage.name, tp.topic, tp.partition, behind)
+
+    def _readable_end(self, tp: TopicPartition) -> int | None:
+        """Offset behind the last record that can be read now; None before the first fetch."""
+        if tp not in self._client.assignment():
+            return None
+        if self.app.broker.transactional:
+            end = self._client.last_stable_offset(tp)
+        else:
+            end = self._client.highwater(tp)
+        return None if end is None or end < 0 else int(end)
 
     # --- what Faust's consumer does and a checkpoint does instead -----------------------------
 

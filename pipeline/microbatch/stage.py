@@ -102,6 +102,8 @@ class Stage:
     def assign(self, assigned: Iterable[TopicPartition], generation: int) -> None:
         """Take over ``assigned``; each becomes ready once its state is there."""
         mine = {tp for tp in assigned if tp.topic in self.topics}
+        total = sum(self.app.batch_consumer.topic_partitions(name) or 0 for name in self.topics)
+        self.app.observer.assigned(self.name, len(mine), total)
         for tp in set(self._suspended) - mine:
             self._close(self._suspended.pop(tp))
         for tp in mine:
@@ -167,12 +169,13 @@ class Stage:
             try:
                 await self._restore(partition, kept)
             except (KafkaError, OSError) as error:
-                delay = _RETRY_SECONDS[min(attempt, len(_RETRY_SECONDS) - 1)]
+                tp, delay = partition.tp, _RETRY_SECONDS[min(attempt, len(_RETRY_SECONDS) - 1)]
                 attempt += 1
                 log.warning(
                     "restore_failed", stage=self.name, partition=partition.number, error=str(error),
                     retry_seconds=delay,
                 )  # fmt: skip
+                self.app.observer.restore_failed(self.name, tp.topic, tp.partition, error)
                 if partition.producer is not None:
                     await partition.producer.close()
                     partition.producer = None
@@ -185,6 +188,7 @@ class Stage:
 
     async def _restore(self, partition: Partition, kept: Partition | None) -> None:
         app, tp = self.app, partition.tp
+        app.observer.restoring(self.name, tp.topic, tp.partition)
         if self._writes:
             transactional_id = None
             if app.broker.transactional:
@@ -215,17 +219,19 @@ class Stage:
 
     async def _load(self, partition: Partition) -> None:
         partition.state = {}
-        number, broker = partition.number, self.app.broker
+        number, broker, topic = partition.number, self.app.broker, partition.tp.topic
         if self.changelog is not None:
             async for records in read_log(broker, self.changelog, number):
                 partition.load(records)
+                self.app.observer.restoring(self.name, topic, number)
         if self._memory is None:
             return
         partition.memory = self._memory(number, partition.state)
         if self._reload:
             upto = partition.next_offset
-            async for records in read_log(broker, partition.tp.topic, number, until=upto):
+            async for records in read_log(broker, topic, number, until=upto):
                 partition.memory.reload(records)
+                self.app.observer.restoring(self.name, topic, number)
 
     # --- batches ------------------------------------------------------------------------------
 
@@ -261,6 +267,7 @@ class Stage:
         partition.last_batch_at = time.monotonic()
         if records:
             partition.last_records_at = partition.last_batch_at
+        self.app.observer.began(self.name, partition.tp.topic, partition.number)
         await self.app.deliver(self, Batch(partition, records))
 
     async def skip_to(self, partition: Partition, position: int) -> None:

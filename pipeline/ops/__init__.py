@@ -1,0 +1,1 @@
+"""Operations as code: Prometheus rules and Grafana dashboards, made from metrics and exhibits."""
