@@ -38,6 +38,8 @@ START_MS = round(START.timestamp() * 1000)
 SOON_MS = START_MS + SPAN_SECONDS * 1000
 IN_THE_END_MS = START_MS + 10 * 86_400_000
 
+AGES = ("longest_wait", "average_time_late")
+
 Published = dict[bytes, tuple[object, ...]]
 
 
@@ -70,7 +72,7 @@ def published(world: World) -> Published:
 def _depends_on_ticks(value: ExhibitValue) -> bool:
     """Whether a gauge tells of the tick at which it was last published: an age, or in a bucket."""
     gauge = value.attribution == "gauge"
-    return gauge and (value.name == "longest_wait" or value.window.kind == "tumbling")
+    return gauge and (value.name in AGES or value.window.kind == "tumbling")
 
 
 def _cell(value: ExhibitValue) -> tuple[str, ...]:
