@@ -187,7 +187,7 @@ class Journey(NamedTuple):
     resolved_ms: Annotated[int | None, "end of the last contact, if it said resolved"]
     entered_bot: Annotated[bool, "some bot served"]
     entered_queue: Annotated[bool, "some queue was entered"]
-    left_at: Annotated[str, "bot or queue that the last contact was given up in; else empty"]
+    given_up_in: Annotated[str, "bot or queue that the last contact was given up in; else empty"]
     interactions: Annotated[int, "contacts of the journey"]
     channel_switches: Annotated[int, "changes of channel from one contact to the next"]
     transfers: Annotated[int, "transfers between humans or queues"]

@@ -112,7 +112,7 @@ def _totals(kpi: CompiledKpi, part: CompiledPart) -> str:
     if kpi.reads == "age":
         numerator = f"{CLOCK} - {numerator}"
     if kpi.reads == "mean_age":
-        numerator = f"intDiv(count() * {CLOCK} - {numerator}, count())"
+        numerator = f"intDiv(count() * {CLOCK} - {numerator}, nullIf(count(), 0))"
     lines = [
         "SELECT",
         f"  {numerator} AS numerator,",

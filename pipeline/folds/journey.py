@@ -183,7 +183,7 @@ def _goes_on(journey: Sequence[ContactRow], contact: ContactRow) -> bool:
     return bool(contact.header.customer_key) and contact.started_ms - max(ends) <= JOURNEY_GAP_MS
 
 
-def _left_at(contact: ContactRow) -> str:
+def _given_up_in(contact: ContactRow) -> str:
     """Where a contact was given up by its customer: a queue, a bot, or nowhere."""
     if contact.abandoned:
         return "queue"
@@ -211,7 +211,7 @@ def _journey(contacts: Sequence[ContactRow]) -> Journey:
         resolved_ms=last.ended_ms if last.resolved else None,
         entered_bot=any(c.bot_sessions for c in contacts),
         entered_queue=any(c.queued for c in contacts),
-        left_at=_left_at(last),
+        given_up_in=_given_up_in(last),
         interactions=len(contacts),
         channel_switches=sum(a.header.channel != b.header.channel for a, b in pairwise(contacts)),
         transfers=sum(c.transfers for c in contacts),

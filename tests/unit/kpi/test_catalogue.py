@@ -50,7 +50,10 @@ DEFAULTS = {
     "wrap_time": {"over": "all"},
     "abandon_rate": {"exclude_short": False, "short_abandon_seconds": 5},
     "service_level": {
-        "mode": "A", "threshold_seconds": 20, "boundary": "<=", "flowouts": "exclude",
+        "mode": "A",
+        "threshold_seconds": 20,
+        "boundary": "<=",
+        "flowouts": "exclude",
         "callback": "exclude",
     },
     "service_level_live": {"threshold_seconds": 20},
@@ -61,17 +64,24 @@ DEFAULTS = {
     "ces_mean": {"scale": 7, "date": "interaction", "credit": "last"},
     "nps": {"date": "interaction", "credit": "last"},
     "fcr_repeat": {
-        "window_hours": 168, "scope": "same_intent", "counting": "pairwise",
-        "transfer_fails": False, "bot_handoff_fails": False, "abandons_count_as_repeat": True,
+        "window_hours": 168,
+        "scope": "same_intent",
+        "counting": "pairwise",
+        "transfer_fails": False,
+        "bot_handoff_fails": False,
+        "abandons_count_as_repeat": True,
         "outbound_counts": False,
     },
     "repeat_rate": {"window_hours": 168, "scope": "same_intent"},
     **{
         kpi_id: {"window_hours": 24, "scope": "any"}
         for kpi_id in (
-            "containment_true", "false_containment", "repeat_after_bot", "assumed_resolution",
+            "containment_true",
+            "false_containment",
+            "repeat_after_bot",
+            "assumed_resolution",
         )
-    },  # fmt: skip
+    },
     "deflection_estimate": {"window_hours": 24, "scope": "any", "share": 1},
     "wait_percentile": {"percentile": 90, "over": "answered"},
     "handle_time_percentile": {"percentile": 90},
@@ -89,11 +99,16 @@ DEFAULTS = {
     "fallout": {"step": "queue", "window_days": 30},
     "journey_effort": {
         "weights": {
-            "interactions": 1, "channel_switches": 2, "transfers": 2, "reauthentications": 2,
-            "handoffs_without_context": 1, "info_repeats": 1, "wait_minutes": 0.2,
+            "interactions": 1,
+            "channel_switches": 2,
+            "transfers": 2,
+            "reauthentications": 2,
+            "handoffs_without_context": 1,
+            "info_repeats": 1,
+            "wait_minutes": 0.2,
         },
     },
-}  # fmt: skip
+}
 
 
 def test_ids_and_units_are_those_of_the_contract():
