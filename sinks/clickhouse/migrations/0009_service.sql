@@ -35,7 +35,7 @@ ORDER BY fact_id
 COMMENT 'One offer of a contact to a human performer who did not take it.';
 
 ALTER TABLE facts_handling_segment
-    ADD COLUMN IF NOT EXISTS `handoff_repeated` Bool COMMENT 'authenticated again or information repeated after handoff' AFTER `handoff_abandoned`,
+    ADD COLUMN IF NOT EXISTS `handoff_repeated` Bool COMMENT 'authenticated again or information repeated after handoff' AFTER `unknown_end`,
     ADD COLUMN IF NOT EXISTS `no_match_turns` Int64 CODEC(T64, ZSTD(1)) COMMENT 'of the turns, those the bot did not understand' AFTER `handoff_repeated`,
     ADD COLUMN IF NOT EXISTS `no_input_turns` Int64 CODEC(T64, ZSTD(1)) COMMENT 'of the turns, those in which nothing was said' AFTER `no_match_turns`,
     ADD COLUMN IF NOT EXISTS `confidence_turns` Int64 CODEC(T64, ZSTD(1)) COMMENT 'of the turns, those with a confidence' AFTER `no_input_turns`,
@@ -114,6 +114,7 @@ SELECT
     `handoff_context_ok`,
     `handoff_accepted_ms`,
     `handoff_abandoned`,
+    `unknown_end`,
     `handoff_repeated`,
     `no_match_turns`,
     `no_input_turns`,
