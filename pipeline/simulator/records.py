@@ -12,7 +12,10 @@ from dataclasses import dataclass
 
 @dataclass(slots=True, eq=False)
 class Interaction:
-    """One interaction of one customer; ``first_queue`` is empty until it enters, or is accepted from, one."""
+    """One interaction of one customer.
+
+    ``first_queue`` is empty until it enters a queue, or is accepted from one.
+    """
 
     interaction_id: str
     channel: str
