@@ -43,6 +43,7 @@ async def test_plan_and_apply_until_nothing_is_left(empty):
         "0004_dead_letters.sql",
         "0005_views.sql",
         "0006_judgements_and_cases.sql",
+        "0009_service.sql",
     ]
     assert [migration.name for migration in await migrate.apply(empty)] == names
     assert await migrate.plan(empty) == []

@@ -115,11 +115,7 @@ async def test_the_printed_sql_gives_the_streamed_sums(tmp_path, server):
             if name in maps:  # a row a key, which is read outside of SQL
                 continue
             found = await client.query(sql, parameters={"as_of_ms": START_MS + 20 * MINUTE_MS})
-            if catalogue.load().compile(name).parts[0].aggregate == "map":
-                # A row a key; what is read from them is compared where it is worked out.
-                assert sum(n for _, _, n in found.result_rows) == streamed[name].n, name
-            else:
-                asked[name] = found.first_row
+            asked[name] = found.first_row
     gauges_and_extremes = {
         "queue_depth", "performers_by_state", "longest_wait", "max_wait", "backlog",
         "average_time_late",

@@ -36,7 +36,7 @@ UNITS = {
         "low_effort_handoff", "journey_completion", "fallout",
     },
     "score": {
-        "csat_mean", "ces_mean", "journey_effort", "journey_ease", "contacts_per_resolution",
+        "csat_mean", "ces_mean", "journey_effort", "journey_ease", "contacts_per_resolved_issue",
         "mean_confidence",
     },
     "points": {"nps"},
@@ -92,7 +92,7 @@ DEFAULTS = {
     "no_input_rate": {"per": "turn"},
     "low_confidence_rate": {"threshold": 0.5},
     "low_effort_handoff": {"threshold_seconds": 20},
-    "contacts_per_resolution": {"window_days": 30},
+    "contacts_per_resolved_issue": {"window_days": 30},
     "end_to_end_resolution": {"window_days": 30},
     "journey_duration": {"quiet_days": 7},
     "journey_completion": {"window_days": 30, "end": "quiet", "quiet_days": 7},
