@@ -79,6 +79,12 @@ class HandlingSegment(NamedTuple):
     handoff_accepted_ms: Annotated[int | None, "a human accepted the handoff at"]
     handoff_abandoned: Annotated[bool, "handed off, then left before a human accepted"]
     unknown_end: Annotated[bool, "its end was never told: after a long silence, or in a restart"]
+    handoff_repeated: Annotated[bool, "authenticated again or information repeated after handoff"]
+    no_match_turns: Annotated[int, "of the turns, those the bot did not understand"]
+    no_input_turns: Annotated[int, "of the turns, those in which nothing was said"]
+    confidence_turns: Annotated[int, "of the turns, those with a confidence"]
+    confidence_micro: Annotated[int, "sum of their confidences, in millionths"]
+    lowest_confidence_micro: Annotated[int | None, "lowest of them, in millionths"]
 
 
 class Interaction(NamedTuple):
@@ -105,6 +111,22 @@ class Interaction(NamedTuple):
     hold_ms: Annotated[int | None, "hold of all closed stints"]
     wrap_ms: Annotated[int | None, "wrap-up of all closed stints"]
     consult_ms: Annotated[int | None, "consultation within talk"]
+    blind_transfers: Annotated[int, "of the transfers, the blind ones"]
+    warm_transfers: Annotated[int, "of the transfers, the announced ones"]
+    conferences: Annotated[int, "of the transfers, those through a conference"]
+    due_ms: Annotated[int | None, "promised by; null without a promise"]
+    done_ms: Annotated[int | None, "end that was told and is no abandon; null while not done"]
+    first_reply_ms: Annotated[int | None, "start to first public reply of a human"]
+
+
+class MissedOffer(NamedTuple):
+    """One offer of a contact to a human performer who did not take it."""
+
+    header: Header
+    leg_id: Annotated[str, "leg offered"]
+    offered_ms: Annotated[int | None, "offered at; null where only the refusal is told"]
+    missed_ms: Annotated[int, "offer ended at"]
+    reason: Annotated[str, "declined, unanswered, or withdrawn: the customer left meanwhile"]
 
 
 class Survey(NamedTuple):
@@ -142,6 +164,17 @@ class Contact(NamedTuple):
     previous_same_intent_ms: Annotated[int | None, "previous end to start, same intent"]
     previous_same_queue_ms: Annotated[int | None, "previous end to start, same queue"]
     previous_any_ms: Annotated[int | None, "previous end to start, same customer"]
+    next_same_intent_kept_ms: Annotated[int | None, "to next contact not abandoned, same intent"]
+    next_same_queue_kept_ms: Annotated[int | None, "to next contact not abandoned, same queue"]
+    next_any_kept_ms: Annotated[int | None, "to next contact not abandoned"]
+    next_same_intent_outbound_ms: Annotated[int | None, "to next outbound contact, same intent"]
+    next_same_queue_outbound_ms: Annotated[int | None, "to next outbound contact, same queue"]
+    next_any_outbound_ms: Annotated[int | None, "to next outbound contact"]
+    handled_by: Annotated[str, "none, bot, human or both"]
+    bot_outcome: Annotated[str, "of a bot session: how it ended; empty while open"]
+    turns: Annotated[int, "of a bot session: turns of the customer"]
+    callback_ms: Annotated[int | None, "left a queue to be called back at"]
+    called_back_ms: Annotated[int | None, "a human served the customer again at"]
 
 
 class Journey(NamedTuple):
@@ -151,6 +184,10 @@ class Journey(NamedTuple):
     started_ms: Annotated[int, "first touch"]
     ended_ms: Annotated[int | None, "end of the last contact; null while one is open"]
     resolved: Annotated[bool | None, "what the last contact said"]
+    resolved_ms: Annotated[int | None, "end of the last contact, if it said resolved"]
+    entered_bot: Annotated[bool, "some bot served"]
+    entered_queue: Annotated[bool, "some queue was entered"]
+    given_up_in: Annotated[str, "bot or queue that the last contact was given up in; else empty"]
     interactions: Annotated[int, "contacts of the journey"]
     channel_switches: Annotated[int, "changes of channel from one contact to the next"]
     transfers: Annotated[int, "transfers between humans or queues"]
@@ -261,7 +298,7 @@ class Case(NamedTuple):
 
 
 Fact = (
-    QueueSegment | HandlingSegment | Interaction | Survey | Contact | Journey
+    QueueSegment | HandlingSegment | Interaction | MissedOffer | Survey | Contact | Journey
     | PerformerStateInterval | PerformerTime | Session | Evaluation | AiDecision | Case
 )  # fmt: skip
 
@@ -269,6 +306,7 @@ FACT_KINDS: Final[dict[str, type[Fact]]] = {
     "queue_segment": QueueSegment,
     "handling_segment": HandlingSegment,
     "interaction": Interaction,
+    "missed_offer": MissedOffer,
     "survey": Survey,
     "contact": Contact,
     "journey": Journey,

@@ -90,12 +90,16 @@ class _Envelope(BaseModel):
 
 
 class _Measured(_Envelope):
-    """Durations measured by the platform; each one given wins over a difference of times."""
+    """Durations measured by the platform; each one given wins over a difference of times.
+
+    ``reply_ms``: from the beginning of the contact to the first public reply of a human.
+    """
 
     wait_ms: DurationMs | None = None
     talk_ms: DurationMs | None = None
     hold_ms: DurationMs | None = None
     wrap_ms: DurationMs | None = None
+    reply_ms: DurationMs | None = None
 
 
 class Started(_Envelope):

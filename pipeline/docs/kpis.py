@@ -115,6 +115,8 @@ def _totals(kpi: CompiledKpi, part: CompiledPart) -> str:
         conditions.append(f"{sql['matures']} <= {CLOCK}")
     if kpi.reads == "age":
         numerator = f"{CLOCK} - {numerator}"
+    if kpi.reads == "mean_age":
+        numerator = f"intDiv(count() * {CLOCK} - {numerator}, nullIf(count(), 0))"
     lines = [
         "SELECT",
         f"  {numerator} AS numerator,",

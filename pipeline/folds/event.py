@@ -79,6 +79,9 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     scale: int | None = msgspec.field(name="sc", default=None)
     score: int | None = msgspec.field(name="so", default=None)
     user_turn: bool | None = msgspec.field(name="ut", default=None)
+    no_match: bool | None = msgspec.field(name="nm", default=None)
+    no_input: bool | None = msgspec.field(name="ni", default=None)
+    confidence_micro: int | None = msgspec.field(name="cf", default=None)
     context_ok: bool | None = msgspec.field(name="co", default=None)
     resolved: bool | None = msgspec.field(name="re", default=None)
     wait_ms: int | None = msgspec.field(name="mw", default=None)
@@ -95,6 +98,8 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     session_ms: int | None = msgspec.field(name="ms", default=None)
     case_id: str = msgspec.field(name="ci", default="")
     own: dict[str, int | float | str | bool] | None = msgspec.field(name="ow", default=None)
+    reply_ms: int | None = msgspec.field(name="mp", default=None)
+    due_ms: int | None = msgspec.field(name="du", default=None)
 
     @property
     def order(self) -> tuple[int, int, int, str]:
@@ -129,6 +134,10 @@ def reduce(event: InteractionEvent) -> Event:
         told["source_seq"] = event.source_seq
     if isinstance(event, Plan):
         told.update(_planned(event))
+    if event.due_at is not None:
+        told["due_ms"] = epoch_ms(event.due_at)
+    if event.kind == "bot_turn" and event.confidence is not None:
+        told["confidence_micro"] = round(event.confidence * 1_000_000)
     occurred_ms = epoch_ms(event.occurred_at)
     digest = hashlib.blake2b(
         repr((occurred_ms, event.interaction_id, sorted(told.items(), key=str))).encode(),

@@ -9,15 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 
-from pipeline.folds import case, judgement
+from pipeline.folds import case, judgement, moments
 from pipeline.folds.event import ANNOTATING, JUDGING, OF_CASES, Event
+from pipeline.folds.offers import Missed, missed_offers
 from pipeline.folds.rows import BotSession, ContactRow, Folded, Row
 from pipeline.folds.silence import Silence
 from pipeline.folds.steps import tell
 from pipeline.folds.stints import Stay, Stint
-from schemas.facts import HandlingSegment, Header, Interaction, QueueSegment, Survey
+from schemas.facts import HandlingSegment, Header, Interaction, MissedOffer, QueueSegment, Survey
 
-CODE_VERSION = 1
+CODE_VERSION = 2
 """Version of the rules of this fold; a higher one replaces the rows of a lower one."""
 
 _ROOT_DIMENSIONS = ("intent", "kcr_task", "capability", "client", "vendor", "language")
@@ -171,6 +172,8 @@ class _Telling:
         for stint in story.stints:
             yield Row(self._id("handling", stint.event), "handling_segment", self._handling(stint))
         yield Row(self.root_id, "interaction", self._whole)
+        for missed in missed_offers(self.events):
+            yield Row(self._id("missed", missed.event), "missed_offer", self._missed(missed))
         yield from self._surveys()
 
     def lone_wraps(self) -> Iterable[Row]:
@@ -215,6 +218,17 @@ class _Telling:
             after_bot=stay.after_bot,
         )
 
+    def _missed(self, missed: Missed) -> MissedOffer:
+        event = missed.event
+        offered_to = Stint(event, event.performer_kind or "human", event.performer_id, "")
+        return MissedOffer(
+            header=self._performed_by(offered_to, self._queue_of(offered_to)),
+            leg_id=event.leg_id or self.root_id,
+            offered_ms=missed.offered_ms,
+            missed_ms=missed.missed_ms,
+            reason=missed.reason,
+        )
+
     def _queue_of(self, stint: Stint) -> str:
         """The queue a stint came through, else the one its contact had last come through."""
         if stint.stay is not None:
@@ -248,6 +262,14 @@ class _Telling:
             handoff_accepted_ms=stint.handoff_accepted_ms,
             handoff_abandoned=stint.handoff_abandoned,
             unknown_end=stint.unknown_end,
+            handoff_repeated=(
+                stint.handoff_ms is not None and moments.repeated_after_handoff(self.events, stint)
+            ),
+            no_match_turns=stint.no_match_turns,
+            no_input_turns=stint.no_input_turns,
+            confidence_turns=len(stint.confidences_micro),
+            confidence_micro=sum(stint.confidences_micro),
+            lowest_confidence_micro=min(stint.confidences_micro, default=None),
         )
 
     def _durations(self, stint: Stint) -> tuple[int | None, int | None, int | None]:
@@ -270,7 +292,7 @@ class _Telling:
         kinds = {"bot" if s.is_bot else "human" for s in handled}
         last = _last_handler(handled)
         return Interaction(
-            header=self._performed_by(last, story.stays[0].event.queue if story.stays else ""),
+            header=self._performed_by(last, moments.entry_queue(self.events)),
             started_ms=self.started_ms,
             ended_ms=story.ended_ms,
             closed_ms=(
@@ -295,6 +317,14 @@ class _Telling:
             hold_ms=sum(h or 0 for _, h, _ in durations) if complete else None,
             wrap_ms=sum(w or 0 for _, _, w in durations) if complete else None,
             consult_ms=sum(s.consult_ms for s in handled) if complete else None,
+            blind_transfers=story.transfers_by_kind["blind"],
+            warm_transfers=story.transfers_by_kind["warm"],
+            conferences=story.transfers_by_kind["conference"],
+            due_ms=moments.due_ms(self.events),
+            done_ms=None if story.given_up or self._abandoned() else story.ended_ms,
+            first_reply_ms=moments.first_reply_ms(
+                self.events, self.started_ms, self.header.channel
+            ),
         )
 
     def _abandoned(self) -> bool:
@@ -344,8 +374,7 @@ class _Telling:
         asked_about_ms = self.story.ended_ms
         for credit, stint in credited:
             queue = self._queue_of(stint) if stint is not None else ""
-            if not queue and self.story.stays:
-                queue = self.story.stays[0].event.queue
+            queue = queue or moments.entry_queue(self.events)
             whom = "" if credit == "last" or stint is None else f"/{stint.performer_id}"
             yield Row(
                 f"{self.root_id}/survey/{survey_id}/{question}/{credit}{whom}",
@@ -368,6 +397,7 @@ class _Telling:
     def contact(self) -> ContactRow:
         """The slim row for the history of the customer."""
         whole = self._whole
+        callback = moments.callback(self.events)
         return ContactRow(
             header=whole.header,
             started_ms=whole.started_ms,
@@ -390,10 +420,16 @@ class _Telling:
                     ended_ms=stint.left_ms,
                     handed_off=stint.handoff_ms is not None,
                     left=stint.bot_outcome in ("left", "timed_out"),
+                    outcome=stint.bot_outcome,
+                    turns=stint.turns,
                 )
                 for stint in self.story.stints
                 if stint.is_bot
             ),
+            handled_by=whole.handled_by,
+            queued=bool(self.story.stays),
+            callback_ms=callback.asked_ms,
+            called_back_ms=callback.answered_ms,
         )
 
 

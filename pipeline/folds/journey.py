@@ -2,7 +2,8 @@
 
 Repeat windows of any length are questions to the gaps kept here, so no window decides what is kept.
 Contacts count as repeats of contacts in the same direction only: a call out is no repeat of a call
-in. A contact without a known customer has no neighbours.
+in. Gaps to calls out stand apart, and so do gaps that leave abandoned contacts out. A contact
+without a known customer has no neighbours.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
+from typing import Any, NamedTuple
 
 from pipeline.folds.rows import BotSession, ContactRow, Folded, Row
 from schemas.facts import Contact, Header, Journey
 
-CODE_VERSION = 1
+CODE_VERSION = 2
 """Version of the rules of this fold."""
 
 JOURNEY_GAP_MS = 7 * 86_400_000
@@ -25,16 +27,50 @@ JOURNEY_GAP_MS = 7 * 86_400_000
 def fold(contacts: Iterable[ContactRow]) -> Folded:
     """Contact and journey rows of one customer, from all contacts known."""
     ordered = sorted(contacts, key=lambda c: (c.started_ms, c.header.interaction_id))
-    gaps = [
-        _Gaps(ordered, lambda c: (c.header.direction, "i", c.header.intent)),
-        _Gaps(ordered, lambda c: (c.header.direction, "q", c.header.queue)),
-        _Gaps(ordered, lambda c: (c.header.direction, "a", "")),
-    ]
+    outbound = [c for c in ordered if c.header.direction == "outbound"]
+    gaps = _History(
+        same=_scopes(ordered, directed=True),
+        kept=_scopes([c for c in ordered if not c.abandoned], directed=True),
+        outbound=_scopes(outbound, directed=False),
+    )
+    called_ms = [c.started_ms for c in outbound if c.handled]
     rows: list[Row] = []
     for contact in ordered:
-        rows.extend(_contact_rows(contact, gaps))
+        rows.extend(_contact_rows(contact, gaps, _called_back_ms(contact, called_ms)))
     rows.extend(_journeys(ordered))
     return Folded(tuple(rows), (), None)
+
+
+class _History(NamedTuple):
+    """Gaps among contacts of one direction, the same without abandoned ones, and to calls out.
+
+    Each has three scopes: the same intent, the same queue, any.
+    """
+
+    same: tuple[_Gaps, ...]
+    kept: tuple[_Gaps, ...]
+    outbound: tuple[_Gaps, ...]
+
+
+def _scopes(contacts: Sequence[ContactRow], *, directed: bool) -> tuple[_Gaps, ...]:
+    def direction(contact: ContactRow) -> str:
+        return contact.header.direction if directed else ""
+
+    return (
+        _Gaps(contacts, lambda c: (direction(c), c.header.intent)),
+        _Gaps(contacts, lambda c: (direction(c), c.header.queue)),
+        _Gaps(contacts, lambda c: (direction(c),)),
+    )
+
+
+def _called_back_ms(contact: ContactRow, calls_ms: Sequence[int]) -> int | None:
+    """When a human served the customer after a callback was asked for: there, or in a call out."""
+    if contact.callback_ms is None:
+        return None
+    found = [ms for ms in calls_ms if ms > contact.callback_ms]
+    if contact.called_back_ms is not None:
+        found.append(contact.called_back_ms)
+    return min(found, default=None)
 
 
 class _Gaps:
@@ -69,9 +105,9 @@ class _Gaps:
         return contact.started_ms - ends[index - 1] if index else None
 
 
-def _contact_rows(contact: ContactRow, gaps: Sequence[_Gaps]) -> Iterable[Row]:
+def _contact_rows(contact: ContactRow, gaps: _History, called_back_ms: int | None) -> Iterable[Row]:
     header = contact.header
-    previous = [gap.previous_ms(contact) for gap in gaps]
+    previous = [gap.previous_ms(contact) for gap in gaps.same]
     whole = Contact(
         header=header,
         part="interaction",
@@ -83,16 +119,18 @@ def _contact_rows(contact: ContactRow, gaps: Sequence[_Gaps]) -> Iterable[Row]:
         transferred=contact.transferred,
         handed_off=any(session.handed_off for session in contact.bot_sessions),
         left_bot=any(session.left for session in contact.bot_sessions),
-        next_same_intent_ms=gaps[0].next_ms(contact, contact.ended_ms),
-        next_same_queue_ms=gaps[1].next_ms(contact, contact.ended_ms),
-        next_any_ms=gaps[2].next_ms(contact, contact.ended_ms),
         previous_same_intent_ms=previous[0],
         previous_same_queue_ms=previous[1],
         previous_any_ms=previous[2],
+        handled_by=contact.handled_by,
+        bot_outcome="",
+        turns=0,
+        callback_ms=contact.callback_ms,
+        called_back_ms=called_back_ms,
+        **_following(contact, contact.ended_ms, gaps),
     )
     yield Row(f"{header.interaction_id}/contact", "contact", whole)
     for session in contact.bot_sessions:
-        following = [gap.next_ms(contact, session.ended_ms) for gap in gaps]
         yield Row(
             f"{header.interaction_id}/contact/{session.event_id}",
             "contact",
@@ -103,11 +141,20 @@ def _contact_rows(contact: ContactRow, gaps: Sequence[_Gaps]) -> Iterable[Row]:
                 ended_ms=session.ended_ms,
                 handed_off=session.handed_off,
                 left_bot=session.left,
-                next_same_intent_ms=following[0],
-                next_same_queue_ms=following[1],
-                next_any_ms=following[2],
+                bot_outcome=session.outcome,
+                turns=session.turns,
+                **_following(contact, session.ended_ms, gaps),
             ),
         )
+
+
+def _following(contact: ContactRow, ended_ms: int | None, gaps: _History) -> dict[str, Any]:
+    """Columns of what came after ``ended_ms``."""
+    found: dict[str, int | None] = {}
+    for suffix, scopes in (("", gaps.same), ("_kept", gaps.kept), ("_outbound", gaps.outbound)):
+        for name, scope in zip(("same_intent", "same_queue", "any"), scopes, strict=True):
+            found[f"next_{name}{suffix}_ms"] = scope.next_ms(contact, ended_ms)
+    return found
 
 
 def _credited(contact: ContactRow, session: BotSession) -> Header:
@@ -136,6 +183,14 @@ def _goes_on(journey: Sequence[ContactRow], contact: ContactRow) -> bool:
     return bool(contact.header.customer_key) and contact.started_ms - max(ends) <= JOURNEY_GAP_MS
 
 
+def _given_up_in(contact: ContactRow) -> str:
+    """Where a contact was given up by its customer: a queue, a bot, or nowhere."""
+    if contact.abandoned:
+        return "queue"
+    last_bot = contact.bot_sessions[-1] if contact.bot_sessions else None
+    return "bot" if last_bot is not None and last_bot.left and not contact.queued else ""
+
+
 def _journey(contacts: Sequence[ContactRow]) -> Journey:
     first, last = contacts[0], contacts[-1]
     ends = [c.ended_ms for c in contacts]
@@ -153,6 +208,10 @@ def _journey(contacts: Sequence[ContactRow]) -> Journey:
         started_ms=first.started_ms,
         ended_ms=None if None in ends else max(e for e in ends if e is not None),
         resolved=last.resolved,
+        resolved_ms=last.ended_ms if last.resolved else None,
+        entered_bot=any(c.bot_sessions for c in contacts),
+        entered_queue=any(c.queued for c in contacts),
+        given_up_in=_given_up_in(last),
         interactions=len(contacts),
         channel_switches=sum(a.header.channel != b.header.channel for a, b in pairwise(contacts)),
         transfers=sum(c.transfers for c in contacts),

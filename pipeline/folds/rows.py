@@ -27,6 +27,8 @@ class BotSession(msgspec.Struct, frozen=True, array_like=True):
     ended_ms: int | None
     handed_off: bool
     left: bool
+    outcome: str = ""
+    turns: int = 0
 
 
 class ContactRow(msgspec.Struct, frozen=True, array_like=True, tag="contact"):
@@ -45,6 +47,10 @@ class ContactRow(msgspec.Struct, frozen=True, array_like=True, tag="contact"):
     info_repeats: int
     wait_ms: int
     bot_sessions: tuple[BotSession, ...]
+    handled_by: str = "none"
+    queued: bool = False
+    callback_ms: int | None = None
+    called_back_ms: int | None = None
 
 
 class CaseStep(msgspec.Struct, frozen=True, array_like=True):

@@ -61,7 +61,7 @@ def _bot_turn(story: Story, event: Event) -> None:
         story.last_activity_ms = max(story.last_activity_ms, event.occurred_ms)
     else:
         story.note(event)
-        bot.turns += 1
+        bot.turn(event)
 
 
 def _handoff(story: Story, event: Event) -> None:
@@ -210,6 +210,7 @@ def _transfer(story: Story, event: Event) -> None:
     if stint is not None and stint.is_bot:
         return
     story.transfers += 1
+    story.transfers_by_kind[event.transfer_kind] += 1
     if stint is None:
         return
     stint.transferred = True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pipeline.folds.event import Event
 
@@ -55,6 +55,9 @@ class Stint:
     transfer_kind: str = ""
     passed_on_ms: int | None = None
     turns: int = 0
+    no_match_turns: int = 0
+    no_input_turns: int = 0
+    confidences_micro: list[int] = field(default_factory=list)
     bot_outcome: str = ""
     handoff_ms: int | None = None
     context_ok: bool | None = None
@@ -92,6 +95,14 @@ class Stint:
             and self.handoff_accepted_ms is None
             and not self.handoff_abandoned
         )
+
+    def turn(self, event: Event) -> None:
+        """Count a turn of the customer with a bot."""
+        self.turns += 1
+        self.no_match_turns += event.no_match is True
+        self.no_input_turns += event.no_input is True
+        if event.confidence_micro is not None:
+            self.confidences_micro.append(event.confidence_micro)
 
     def measure(self, event: Event) -> None:
         """Take over durations measured by the platform."""

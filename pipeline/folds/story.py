@@ -6,6 +6,7 @@ rows of it. Neither facts nor KPIs are known here.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 from pipeline.folds.event import Event
@@ -22,6 +23,8 @@ class Story:
         records: Later whole records of legs, by leg and performer; the newest of each.
         independent_legs: Legs whose own end is told, so that no other end ends them.
         greeting_only: So far only a bot has spoken.
+        given_up: Its end is not told but concluded from silence, or from a platform's new start.
+        transfers_by_kind: Transfers, by how the contact was passed on where that is told.
     """
 
     stays: list[Stay] = field(default_factory=list)
@@ -38,6 +41,8 @@ class Story:
     last_activity_ms: int = 0
     independent_legs: frozenset[str] = frozenset()
     greeting_only: bool = True
+    given_up: bool = False
+    transfers_by_kind: Counter[str] = field(default_factory=Counter)
 
     # --- who is meant ---------------------------------------------------------------------------
 
@@ -103,9 +108,11 @@ class Story:
         self.note(event)
         self.ended_ms = None
         self.ended_by = ""
+        self.given_up = False
 
     def end(self, at_ms: int, ended_by: str) -> None:
         """The contact is over."""
+        self.given_up = False
         self.ended_ms = at_ms
         self.ended_by = ended_by or "unknown"
 
@@ -174,3 +181,4 @@ class Story:
             elif stint.open:
                 stint.unknown_end = True
         self.end(self.last_activity_ms, "unknown")
+        self.given_up = True

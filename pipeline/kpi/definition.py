@@ -17,7 +17,7 @@ from schemas.facts import FACT_KINDS, columns
 Direction = Literal["higher", "lower", "none"]
 Aggregate = Literal["sum", "max", "min", "map"]
 Reads = Literal[
-    "value", "age", "percentile", "psi", "least_ratio", "difference", "median_survival",
+    "value", "age", "mean_age", "percentile", "psi", "least_ratio", "difference", "median_survival",
     "time_average",
 ]  # fmt: skip
 Grid = Literal["window", "15m", "30m", "1h", "day"]
@@ -94,6 +94,7 @@ class Variant(Row):
     fact: str | None = None
     attribution: Attribution | None = None
     time: str | None = None
+    times: dict[Attribution, str] | None = None
     until: str | None = None
     of: str | None = None
     numerator: str | None = None
@@ -150,7 +151,9 @@ class Definition(Row):
         for attribution in self.attributions:
             self.attributed(attribution).check()
         for variant in self.variants:
-            self._with(variant).check()
+            chosen = self._with(variant)
+            for attribution in chosen.attributions:
+                chosen.attributed(attribution).check()
         return self
 
     @property
@@ -213,6 +216,9 @@ class Definition(Row):
         changed = variant.model_dump(exclude={"when"}, exclude_none=True)
         if variant.until is None and variant.time is not None:
             changed["until"] = None
+        if variant.times is None and variant.time is not None:
+            # Other instants were those of the fact that the variant leaves.
+            changed["times"] = {}
         return self.model_copy(update={**changed, "variants": ()})
 
     def attributed(self, attribution: Attribution) -> Definition:

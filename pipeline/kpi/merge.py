@@ -62,7 +62,10 @@ class Merge:
         # A bucket is published again when it ends, and when what lies in it has settled.
         self._delays_ms = {0} | {settles_ms(kpi) for kpi in plan.kpis}
         self._ages = {
-            group.key for r in plan.readings if r.kpi.reads == "age" for group, _ in r.places
+            group.key
+            for reading in plan.readings
+            if reading.kpi.reads in ("age", "mean_age")
+            for group, _ in reading.places
         }
         self._baseline_days = {
             group.key: int(str(r.kpi.parameters["baseline_days"]))
@@ -209,7 +212,7 @@ class Merge:
     def _age(self) -> None:
         """Whatever is told as an age grows with the clock, and so does what is averaged over."""
         for (key, cell), windows in self._windows.items():
-            if key in self._ages and windows.extreme(None, None, fine=False)[2]:
+            if key in self._ages and _rows(windows.everything):
                 self._mark_current([cell])
         if self._averages:
             self._mark_current(self.cells)

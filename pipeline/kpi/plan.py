@@ -335,8 +335,11 @@ def settles_ms(kpi: CompiledKpi) -> int:
 
 def maturity_ms(kpi: CompiledKpi) -> int:
     """How long after a contact the cohort of ``kpi`` is open; 0 where there is no cohort."""
-    hours = kpi.parameters.get("window_hours", 0)
-    return round(hours * 3_600_000) if isinstance(hours, int | float) else 0
+    for name, unit_ms in (("window_hours", 3_600_000), ("window_days", 86_400_000)):
+        length = kpi.parameters.get(name)
+        if isinstance(length, int | float):
+            return round(length * unit_ms)
+    return 0
 
 
 _GroupKey = tuple[str, str, Shape, bool, str]

@@ -92,7 +92,11 @@ def _gauge(merge: Merge, reading: Reading, numbers: Sequence[int]) -> int | None
     first, known = numbers[0], numbers[1]
     if reading.kpi.reads == "value":
         return first
-    return merge.clock_ms - first if known else None
+    if not known:
+        return None
+    if reading.kpi.reads == "mean_age":
+        return (known * merge.clock_ms - first) // known
+    return merge.clock_ms - first
 
 
 def _told_late(merge: Merge, slot: Slot, numbers: Sequence[int]) -> int:

@@ -11,6 +11,7 @@ from schemas.facts import (
     HandlingSegment,
     Interaction,
     Journey,
+    MissedOffer,
     QueueSegment,
     Session,
     Survey,
@@ -30,7 +31,11 @@ def told_ms(fact: Fact) -> int:
             return _latest(fact.started_ms, fact.ended_ms, fact.closed_ms)
         case Survey():
             return _latest(fact.interaction_ms, fact.sent_ms, fact.answered_ms)
-        case Contact() | Journey():
+        case MissedOffer():
+            return fact.missed_ms
+        case Contact():
+            return _latest(fact.started_ms, fact.ended_ms, fact.called_back_ms)
+        case Journey():
             return _latest(fact.started_ms, fact.ended_ms)
         case Evaluation():
             return _latest(fact.told_ms, fact.interaction_ms)

@@ -67,6 +67,8 @@ class Handling:
         stint = center.truth.add_stint(
             Stint(record, queue, agent.performer_id, "human", via, at_ms)
         )
+        if record.first_queued_ms is None and queue:
+            record.first_queue, record.first_queued_ms = queue, at_ms
         record.handled = True
         record.last_performer_id = agent.performer_id
         record.last_queue = queue

@@ -12,7 +12,10 @@ from dataclasses import dataclass
 
 @dataclass(slots=True, eq=False)
 class Interaction:
-    """One interaction of one customer; ``first_queue`` is empty until it enters one."""
+    """One interaction of one customer.
+
+    ``first_queue`` is empty until it enters a queue, or is accepted from one.
+    """
 
     interaction_id: str
     channel: str
@@ -37,7 +40,7 @@ class Interaction:
     last_queue: str = ""
 
     def queue_as_of(self, until_ms: int) -> str:
-        """Its first queue, empty as long as it has not entered one."""
+        """Its first queue, empty as long as it has neither entered nor been accepted from one."""
         entered = self.first_queued_ms is not None and self.first_queued_ms <= until_ms
         return self.first_queue if entered else ""
 

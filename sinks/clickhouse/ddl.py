@@ -21,6 +21,7 @@ INSTANTS: Final = frozenset({
     "entered_ms", "left_ms", "accepted_ms", "closed_ms", "handoff_ms", "handoff_accepted_ms",
     "started_ms", "ended_ms", "sent_ms", "answered_ms", "interaction_ms",
     "evaluated_ms", "decided_ms", "told_ms", "opened_ms", "first_resolved_ms", "resolved_ms",
+    "due_ms", "done_ms", "offered_ms", "missed_ms", "callback_ms", "called_back_ms",
 })  # fmt: skip
 """Fact columns in epoch milliseconds; each has an alias ``<name>_at`` as a date and time."""
 
@@ -29,6 +30,9 @@ DURATIONS: Final = frozenset({
     "next_same_intent_ms", "next_same_queue_ms", "next_any_ms",
     "previous_same_intent_ms", "previous_same_queue_ms", "previous_any_ms",
     "session_ms", "pro_rata_ms",
+    "next_same_intent_kept_ms", "next_same_queue_kept_ms", "next_any_kept_ms",
+    "next_same_intent_outbound_ms", "next_same_queue_outbound_ms", "next_any_outbound_ms",
+    "first_reply_ms",
 })  # fmt: skip
 """Fact columns in milliseconds that are spans of time."""
 
@@ -36,6 +40,7 @@ VIEWS: Final = {
     "queue_segment": "queue_segments",
     "handling_segment": "handling_segments",
     "interaction": "interactions",
+    "missed_offer": "missed_offers",
     "survey": "surveys",
     "contact": "contacts",
     "journey": "journeys",
@@ -89,6 +94,7 @@ _EVENT_COMMENTS: Final = {
     "talk_ms": "talk time as measured by the platform",
     "hold_ms": "hold time as measured by the platform",
     "wrap_ms": "after-contact work as measured by the platform",
+    "reply_ms": "time to the first public reply of a human as measured by the platform",
     "reason": "why the queue was left, or why the performer changed state",
     "via": "how the contact reached the performer",
     "to_performer_id": "performer consulted or transferred to",

@@ -44,6 +44,7 @@ async def test_plan_and_apply_until_nothing_is_left(empty):
         "0005_views.sql",
         "0006_judgements_and_cases.sql",
         "0008_working_time.sql",
+        "0009_service.sql",
     ]
     assert [migration.name for migration in await migrate.apply(empty)] == names
     assert await migrate.plan(empty) == []

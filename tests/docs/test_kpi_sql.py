@@ -118,7 +118,7 @@ async def test_the_printed_sql_gives_the_streamed_sums(tmp_path, server):
             asked[name] = found.first_row
     gauges_and_extremes = {
         "queue_depth", "performers_by_state", "longest_wait", "max_wait", "max_concurrency",
-        "staffed",
+        "staffed", "backlog", "average_time_late",
     }  # fmt: skip
     for name in sorted(asked.keys() - gauges_and_extremes):
         told = streamed[name]

@@ -87,10 +87,13 @@ def differences(rows: Iterable[Json], values: Iterable[Value]) -> list[str]:
             wrong.append(f"{value}: no {value.state} value, but {others or 'nothing'}")
             continue
         expected = (value.numerator, value.denominator, value.n, value.revision)
-        got = (row["numerator"], row["denominator"], row["n"], row["revision"])
+        numerator = row["numerator"]
+        if value.about and _within_a_percent(numerator, value.numerator):
+            numerator = value.numerator
+        got = (numerator, row["denominator"], row["n"], row["revision"])
         if got != expected:
             wrong.append(f"{value}: numerator, denominator, n, revision {got}, expected {expected}")
-        if _rounded(row["value"], value.value) != value.value:
+        if not value.about and _rounded(row["value"], value.value) != value.value:
             wrong.append(f"{value}: value {row['value']}, expected {value.value}")
         if row["value"] != _quotient(row):
             wrong.append(f"{value}: value {row['value']} is not {_fraction(row)}")
@@ -111,6 +114,10 @@ def _fraction(row: Json) -> str:
     return f"{row['numerator']}/{row['denominator']}"
 
 
+def _within_a_percent(got: int | None, expected: int | None) -> bool:
+    return got is not None and expected is not None and 100 * abs(got - expected) <= expected
+
+
 def _rounded(value: float | None, like: str) -> str:
     if value is None:
         return "null"
@@ -126,7 +133,7 @@ def _quotient(row: Json) -> Any:
         return row["value"]
     if denominator is None and numerator is not None and row["value"] is not None:
         denominator = 1  # a total, or a gauge
-    if not denominator:  # nothing was counted
+    if numerator is None or not denominator:  # nothing was counted
         return None
     scale = {"ratio": 1, "score": 1, "seconds": 1 / 1000, "points": 100}[row["unit"]]
     if catalogue.load().definition(row["kpi"]).micro:

@@ -24,7 +24,8 @@ Values: ``KPI`` is the id with parameters, and with ``attribution=``; ``window``
 bucket, as ``day 2026-06-10``; ``for`` names dimensions, ``*`` is the total. Times are in
 milliseconds in ``numerator`` and in seconds in ``value``, which is compared to as many digits as
 are written. ``state`` may carry the revision, as ``restated 1``; it is 0 where none stands. A
-column ``n`` stands where n is not the denominator.
+column ``n`` stands where n is not the denominator. A numerator as ``~30000`` is told in bins, which
+are within 1 % of it.
 """
 
 from __future__ import annotations
@@ -90,6 +91,7 @@ class Value:
     state: str
     revision: int
     n: int | None
+    about: bool
 
     def __str__(self) -> str:
         where = " ".join(part for part in self.window if part)
@@ -275,7 +277,7 @@ def _place(row: dict[str, str]) -> tuple[Kpi, tuple[str, str | None, str | None]
 
 
 def _number(text: str) -> int | None:
-    return None if text == "null" else int(text.replace(" ", ""))
+    return None if text == "null" else int(text.removeprefix("~").replace(" ", ""))
 
 
 def _value(row: dict[str, str]) -> Value:
@@ -284,6 +286,7 @@ def _value(row: dict[str, str]) -> Value:
     return Value(
         kpi, window, dimensions, _number(row["numerator"]), _number(row["denominator"]),
         row["value"], state, int(revision or 0), _number(row.get("n") or row["denominator"]),
+        row["numerator"].startswith("~"),
     )  # fmt: skip
 
 

@@ -98,7 +98,7 @@ WITH
             argMin(direction, place) AS direction,
             argMaxIf(customer, place, customer != '') AS customer,
             argMaxIf(intent, place, intent != '') AS intent,
-            argMinIf(queue, place, kind = 'queued') AS queue,
+            argMinIf(queue, place, kind IN ('queued', 'accepted') AND queue != '') AS queue,
             countIf(kind = 'transfer' AND performer_kind != 'bot') AS transfers,
             countIf(kind = 'authenticated') AS authentications,
             countIf(kind = 'info_repeated') AS info_repeats,

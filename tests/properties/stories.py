@@ -23,6 +23,9 @@ Row = dict[str, Any]
 
 _QUESTIONS = st.sampled_from([("csat", 5), ("nps", 10), ("ces", 7)])
 
+_TURNS: st.SearchStrategy[Row] = st.sampled_from(
+    [{}, {"confidence": 0.9}, {"confidence": 0.2, "no_match": True}, {"no_input": True}]
+)
 _FATES = st.sampled_from(["accepted", "accepted", "accepted", "abandoned", "left_queue", ""])
 _MOVES = st.sampled_from([0, 0, 0, 0, -60, -1, 1, 60])
 _STRAYS = st.sampled_from(
@@ -52,7 +55,8 @@ def contacts(draw: st.DrawFn, name: str) -> list[Row]:
         tell("bot_started", **bot)
         for _ in range(draw(st.integers(0, 3))):
             pause()
-            tell("bot_turn", user_turn=draw(st.booleans()), **bot)
+            heard = draw(_TURNS)
+            tell("bot_turn", user_turn=draw(st.booleans()), **heard, **bot)
         pause()
         outcome = draw(st.sampled_from(["handoff", "handoff", "resolved", "left", ""]))
         handed_over = outcome == "handoff"
@@ -61,8 +65,15 @@ def contacts(draw: st.DrawFn, name: str) -> list[Row]:
         elif outcome:
             tell("bot_ended", outcome=outcome, **bot)
     if handed_over:
-        tell("queued", queue=queue)
+        due = draw(st.sampled_from([None, None, at + 60, at + 1200]))
+        promise = {} if due is None else {"due_at": START + timedelta(seconds=due)}
+        tell("queued", queue=queue, **promise)
         pause(40)
+        if draw(st.booleans()):
+            tell("ringing", performer_id=draw(st.sampled_from(AGENTS)))
+            pause(10)
+            if draw(st.booleans()):
+                tell("declined", performer_id=draw(st.sampled_from(AGENTS)))
         fate = draw(_FATES)
         if fate == "accepted":
             tell("accepted", queue=queue, performer_id=agent)
@@ -85,6 +96,8 @@ def contacts(draw: st.DrawFn, name: str) -> list[Row]:
                 tell("wrapup_started", performer_id=agent)
                 pause()
                 tell("wrapup_ended", performer_id=agent)
+        elif fate == "left_queue":
+            tell(fate, queue=queue, reason=draw(st.sampled_from(["callback", "key"])))
         elif fate:
             tell(fate, queue=queue)
     if draw(st.booleans()):
@@ -99,8 +112,15 @@ def contacts(draw: st.DrawFn, name: str) -> list[Row]:
     customer = draw(st.sampled_from(["", "c1", "c2"]))
     intent = draw(st.sampled_from(["", "billing", "order"]))
     channel = draw(st.sampled_from(["voice", "web_chat"]))
+    direction = draw(st.sampled_from(["inbound", "inbound", "inbound", "outbound"]))
     for row in told:
-        row.update(interaction_id=name, channel=channel, intent=intent, customer_key=customer)
+        row.update(
+            interaction_id=name,
+            channel=channel,
+            direction=direction,
+            intent=intent,
+            customer_key=customer,
+        )
     return told
 
 

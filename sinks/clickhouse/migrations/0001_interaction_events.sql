@@ -35,6 +35,7 @@ CREATE TABLE IF NOT EXISTS interaction_events
     `talk_ms` Nullable(Int64) CODEC(T64, ZSTD(1)) COMMENT 'talk time as measured by the platform',
     `hold_ms` Nullable(Int64) CODEC(T64, ZSTD(1)) COMMENT 'hold time as measured by the platform',
     `wrap_ms` Nullable(Int64) CODEC(T64, ZSTD(1)) COMMENT 'after-contact work as measured by the platform',
+    `reply_ms` Nullable(Int64) CODEC(T64, ZSTD(1)) COMMENT 'time to the first public reply of a human as measured by the platform',
     `reason` LowCardinality(Nullable(String)) COMMENT 'why the queue was left, or why the performer changed state',
     `via` LowCardinality(Nullable(String)) COMMENT 'how the contact reached the performer',
     `to_performer_id` LowCardinality(Nullable(String)) COMMENT 'performer consulted or transferred to',

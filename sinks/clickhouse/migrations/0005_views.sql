@@ -309,6 +309,7 @@ SELECT
     `talk_ms`,
     `hold_ms`,
     `wrap_ms`,
+    `reply_ms`,
     `reason`,
     `via`,
     `to_performer_id`,

@@ -12,20 +12,33 @@ from schemas.exhibit import ExhibitError, load_exhibit
 CATALOGUE = catalogue.load()
 
 # "KPI ids and parameters" of the contract, word for word.
-COUNTS = "offered answered abandoned flow_outs interactions handled bot_sessions short_abandons"
-GAUGES = {"queue_depth", "performers_by_state", "longest_wait"}
+COUNTS = (
+    "offered answered abandoned flow_outs interactions handled bot_sessions short_abandons"
+    " missed_offers"
+)
+GAUGES = {
+    "queue_depth", "performers_by_state", "longest_wait", "backlog", "average_time_late",
+}  # fmt: skip
 UNITS = {
-    "count": {*COUNTS.split(), "queue_depth", "performers_by_state"},
+    "count": {*COUNTS.split(), "queue_depth", "performers_by_state", "backlog"},
     "seconds": {
         "asa", "max_wait", "mean_time_to_abandon", "longest_wait", "handoff_wait",
-        "bot_handle_time", "aht", "talk_time", "hold_time", "wrap_time",
+        "bot_handle_time", "aht", "talk_time", "hold_time", "wrap_time", "wait_percentile",
+        "average_time_late", "handle_time_percentile", "first_reply_time", "journey_duration",
     },
     "ratio": {
         "abandon_rate", "service_level", "service_level_live", "transfer_rate", "csat_top_box",
         "dsat", "survey_response_rate", "fcr_repeat", "repeat_rate", "containment_naive",
         "containment_true", "handoff_rate", "bot_abandon_rate", "abandon_after_bot",
+        "answer_rate", "callback_success", "on_time", "end_to_end_resolution",
+        "false_containment", "repeat_after_bot", "confirmed_resolution", "assumed_resolution",
+        "fallback_rate", "no_input_rate", "low_confidence_rate", "deflection_estimate",
+        "low_effort_handoff", "journey_completion", "fallout",
     },
-    "score": {"csat_mean", "ces_mean", "journey_effort", "journey_ease"},
+    "score": {
+        "csat_mean", "ces_mean", "journey_effort", "journey_ease", "contacts_per_resolved_issue",
+        "mean_confidence",
+    },
     "points": {"nps"},
 }  # fmt: skip
 DEFAULTS = {
@@ -36,34 +49,74 @@ DEFAULTS = {
     "hold_time": {"over": "all"},
     "wrap_time": {"over": "all"},
     "abandon_rate": {"exclude_short": False, "short_abandon_seconds": 5},
-    "service_level": {"mode": "A", "threshold_seconds": 20, "boundary": "<="},
+    "service_level": {
+        "mode": "A",
+        "threshold_seconds": 20,
+        "boundary": "<=",
+        "flowouts": "exclude",
+        "callback": "exclude",
+    },
     "service_level_live": {"threshold_seconds": 20},
-    "transfer_rate": {"per": "interaction"},
+    "transfer_rate": {"per": "interaction", "kind": "any"},
     "csat_top_box": {"scale": 5, "top": 2, "date": "interaction", "credit": "last"},
     "dsat": {"scale": 5, "bottom": 2, "date": "interaction", "credit": "last"},
     "csat_mean": {"scale": 5, "date": "interaction", "credit": "last"},
     "ces_mean": {"scale": 7, "date": "interaction", "credit": "last"},
     "nps": {"date": "interaction", "credit": "last"},
     "fcr_repeat": {
-        "window_hours": 168, "scope": "same_intent", "counting": "pairwise",
-        "transfer_fails": False, "bot_handoff_fails": False,
+        "window_hours": 168,
+        "scope": "same_intent",
+        "counting": "pairwise",
+        "transfer_fails": False,
+        "bot_handoff_fails": False,
+        "abandons_count_as_repeat": True,
+        "outbound_counts": False,
     },
     "repeat_rate": {"window_hours": 168, "scope": "same_intent"},
-    "containment_true": {"window_hours": 24, "scope": "any"},
+    **{
+        kpi_id: {"window_hours": 24, "scope": "any"}
+        for kpi_id in (
+            "containment_true",
+            "false_containment",
+            "repeat_after_bot",
+            "assumed_resolution",
+        )
+    },
+    "deflection_estimate": {"window_hours": 24, "scope": "any", "share": 1},
+    "wait_percentile": {"percentile": 90, "over": "answered"},
+    "handle_time_percentile": {"percentile": 90},
+    "missed_offers": {"withdrawn": "exclude"},
+    "answer_rate": {"withdrawn": "exclude"},
+    "callback_success": {"window_hours": 24},
+    "fallback_rate": {"per": "turn"},
+    "no_input_rate": {"per": "turn"},
+    "low_confidence_rate": {"threshold": 0.5},
+    "low_effort_handoff": {"threshold_seconds": 20},
+    "contacts_per_resolved_issue": {"window_days": 30},
+    "end_to_end_resolution": {"window_days": 30},
+    "journey_duration": {"quiet_days": 7},
+    "journey_completion": {"window_days": 30, "end": "quiet", "quiet_days": 7},
+    "fallout": {"step": "queue", "window_days": 30},
     "journey_effort": {
         "weights": {
-            "interactions": 1, "channel_switches": 2, "transfers": 2, "reauthentications": 2,
-            "handoffs_without_context": 1, "info_repeats": 1, "wait_minutes": 0.2,
+            "interactions": 1,
+            "channel_switches": 2,
+            "transfers": 2,
+            "reauthentications": 2,
+            "handoffs_without_context": 1,
+            "info_repeats": 1,
+            "wait_minutes": 0.2,
         },
     },
-}  # fmt: skip
+}
 
 
 def test_ids_and_units_are_those_of_the_contract():
     for unit, ids in UNITS.items():
-        assert {i: CATALOGUE.definition(i).unit for i in ids} == dict.fromkeys(ids, unit)
-    known = set().union(*UNITS.values())
-    assert {i for i in known if CATALOGUE.definition(i).gauge} == GAUGES
+        assert {kpi_id: CATALOGUE.definition(kpi_id).unit for kpi_id in ids} == dict.fromkeys(
+            ids, unit
+        )
+    assert {i for i in GAUGES if not CATALOGUE.definition(i).gauge} == set()
 
 
 @pytest.mark.parametrize("kpi_id", sorted(set().union(*UNITS.values())))
@@ -74,12 +127,29 @@ def test_parameters_and_defaults_are_those_of_the_contract(kpi_id):
 
 
 def test_only_cohorts_mature_and_only_what_time_changes_is_due():
-    parts = [(i, part) for i in CATALOGUE.definitions for part in CATALOGUE.compile(i).parts]
-    matures = {i for i, part in parts if part.matures is not None}
-    assert matures == {"fcr_repeat", "containment_true"}
-    due = {i for i, part in parts if part.due is not None}
-    gauges = {"queue_depth", "longest_wait", "performers_by_state"}
-    assert due == {"fcr_repeat", "containment_true", "service_level_live"} | gauges
+    parts = {i: CATALOGUE.compile(i).parts for i in CATALOGUE.definitions}
+    cohorts = {i for i in CATALOGUE.definitions if CATALOGUE.compile(i).cohort}
+    assert {i for i, of in parts.items() if any(p.matures for p in of)} == cohorts
+    assert {"fcr_repeat", "containment_true", "callback_success", "fallout"} <= cohorts
+    due = {i for i, of in parts.items() if any(p.due for p in of)}
+    assert cohorts | GAUGES | {"service_level_live", "on_time", "journey_duration"} <= due
+    assert not due & {"offered", "aht", "interactions", "csat_mean", "handoff_rate"}
+
+
+@pytest.mark.parametrize("kpi_id", CATALOGUE.definitions)
+def test_every_attribution_of_every_variant_compiles(kpi_id):
+    definition = CATALOGUE.definition(kpi_id)
+    for attribution in definition.attributions:
+        assert CATALOGUE.compile(kpi_id, attribution=attribution).attribution == attribution
+
+
+def test_a_variant_of_another_fact_has_its_own_instants():
+    close = CATALOGUE.compile("aht", {"per": "interaction"}, "close").part
+    assert (close.fact, close.sql["time"]) == ("interaction", "ended_ms")
+    arrival = CATALOGUE.compile("transfer_rate", {"per": "segment"}, "arrival").part
+    assert (arrival.fact, arrival.sql["time"]) == ("handling_segment", "accepted_ms")
+    with pytest.raises(DefinitionError, match="asa cannot be attributed by close"):
+        CATALOGUE.compile("asa", attribution="close")
 
 
 def test_variants_change_fact_time_and_attribution():
@@ -97,7 +167,8 @@ def test_equal_definitions_are_one_object_with_one_key():
     assert explicit is CATALOGUE.compile("service_level")
     assert explicit.key != CATALOGUE.compile("service_level", {"mode": "B"}).key
     assert explicit.key == (
-        'service_level@1/arrival{"boundary": "<=", "mode": "A", "threshold_seconds": 20}'
+        'service_level@1/arrival{"boundary": "<=", "callback": "exclude", "flowouts": "exclude",'
+        ' "mode": "A", "threshold_seconds": 20}'
     )
 
 
