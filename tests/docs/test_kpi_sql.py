@@ -15,7 +15,7 @@ from pipeline.kpi import catalogue
 from pipeline.replay.run import Job, Result, replay
 from pipeline.simulator import Simulator, SimulatorConfig
 from pipeline.stages.intake import Source
-from schemas.exhibit import load_exhibit
+from schemas.exhibit_file import load_exhibit
 from schemas.platforms import find_platform
 from schemas.topics import FACTS
 from schemas.values import ExhibitValue

@@ -14,7 +14,7 @@ from pipeline.stages.configuration import (
     encode_configuration,
     text_of,
 )
-from schemas.exhibit import load_exhibit
+from schemas.exhibit_file import load_exhibit
 
 SALES = """
 exhibit: sales
