@@ -32,12 +32,12 @@ MOST_RATIO: Final = 10.0
 class _Entry(NamedTuple):
     """One entry with its place in the list and what it compiles to."""
 
-    index: int
+    number: int
     entry: KpiEntry
     kpi: CompiledKpi
 
     def at(self, *keys: str) -> Path_:
-        return ("kpis", self.index, *keys)
+        return ("kpis", self.number, *keys)
 
 
 def check_sense(exhibit: Exhibit, kpis: Sequence[CompiledKpi]) -> None:

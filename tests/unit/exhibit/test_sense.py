@@ -36,7 +36,8 @@ def problems(entries: str, rest: str = "windows: [1h, all]\n") -> list[str]:
     [
         (
             'kpi: service_level, target: ">= 80"',
-            'e.yaml:4:26: service_level is a ratio, and 80 is no value of it; 80 % is written ">= 0.8"',
+            'e.yaml:4:26: service_level is a ratio, and 80 is no value of it; '
+            '80 % is written ">= 0.8"',
         ),
         (
             'kpi: abandon_rate, target: "3..5"',
