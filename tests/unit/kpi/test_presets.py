@@ -43,9 +43,7 @@ def test_every_default_of_a_preset_is_one_that_its_kpi_can_have(name):
 def test_a_preset_that_is_not_there():
     with pytest.raises(KeyError):
         load_preset("avaya")
-    with pytest.raises(
-        ExhibitError, match="e:2:1: unknown preset genesys; did you"
-    ):
+    with pytest.raises(ExhibitError, match="e:2:1: unknown preset genesys; did you"):
         load_exhibit("exhibit: e\npreset: genesys\nkpis: [{kpi: asa}]\n", "e")
 
 
