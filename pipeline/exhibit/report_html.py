@@ -12,6 +12,7 @@ from typing import Final
 from pipeline.docs.kpis import sources
 from pipeline.exhibit import words
 from pipeline.exhibit.report import Line, Report, can_be_summed
+from pipeline.kpi.catalogue import CompiledKpi
 from pipeline.kpi.presets import preset_of
 from schemas.values import TOTAL
 
@@ -132,7 +133,7 @@ def _entry(report: Report, lines: Sequence[Line]) -> str:
         "KPI": f"{line.kpi.id} version {line.kpi.version}, by {line.kpi.attribution}",
         "Parameters": words.parameters(line.kpi.parameters),
         "Value": words.value(line.kpi),
-        "Of": _counted(line),
+        **_counted(line.kpi),
         "Target": words.target(line.entry),
         **{title.capitalize(): text for title, text in words.responsibility(line.entry).items()},
         "Beware": " ".join(definition.traps.split()),
@@ -150,19 +151,30 @@ def _entry(report: Report, lines: Sequence[Line]) -> str:
     return "\n".join([*parts, "</section>"])
 
 
-def _counted(line: Line) -> str:
-    return "; ".join(
-        f"{words.expression(part.sql['numerator'])} over "
-        f"{words.expression(part.sql['denominator'])}, of {part.fact} where "
-        f"{words.expression(part.sql['of'])}"
-        for part in line.kpi.parts
-    )
+def _counted(kpi: CompiledKpi) -> dict[str, str]:
+    """What rows are counted, and what is summed over them, of a composite by part."""
+    rows, numerators, denominators = [], [], []
+    for part in kpi.parts:
+        name = f"{part.name}: " if part.name else ""
+        of = part.sql["of"]
+        rows.append(name + part.fact + ("" if of == "TRUE" else f" where {words.expression(of)}"))
+        numerators.append(name + _sum(part.sql["numerator"]))
+        denominators.append(name + _sum(part.sql["denominator"]))
+    told = {"Rows": "; ".join(rows), "Numerator": "; ".join(numerators)}
+    return told if kpi.total else {**told, "Denominator": "; ".join(denominators)}
+
+
+def _sum(expression: str) -> str:
+    return "how many" if expression == "1" else words.expression(expression)
 
 
 def _buckets(report: Report, line: Line) -> str:
+    if line.kpi.gauge:
+        return "none: a gauge holds at the clock"
+    each = "a day" if report.size == "day" else report.size
     if not can_be_summed(line.kpi):
-        return f"a value for each {report.size} only; they cannot be summed up to a month"
-    told = f"{len(line.buckets)} of {report.size}"
+        return f"of {each}; their values make up none of a month"
+    told = f"{len(line.buckets)} of {each}"
     if line.provisional:
         told += f", {line.provisional} provisional"
     return told + (f", {line.restated} restated" if line.restated else "")
@@ -196,7 +208,7 @@ def _chart(line: Line) -> str:
     )
     unit = line.kpi.unit
     return (
-        f'<figure><svg viewBox="-2 -2 {_CHART_WIDTH + 4} {_CHART_HEIGHT + 4}" role="img">'
+        f'<figure><svg viewBox="-2 -2 {_CHART_WIDTH + 4} {_CHART_HEIGHT + 4}" preserveAspectRatio="none">'
         f'<polyline points="{points}"/></svg><figcaption>{escape(_moment(first_ms))} to '
         f"{escape(_moment(last_ms))}, from {shown(low, unit)} to {shown(high, unit)}"
         "</figcaption></figure>"

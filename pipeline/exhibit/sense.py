@@ -65,15 +65,18 @@ def check_sense(exhibit: Exhibit, kpis: Sequence[CompiledKpi]) -> None:
 def value_range(kpi: CompiledKpi) -> tuple[float, float]:
     """The least and the greatest value a KPI can have."""
     match kpi.unit:
+        case "ratio" if kpi.reads == "difference":
+            return -1.0, 1.0
         case "ratio":
-            return 0.0, 1.0 if kpi.proportion else MOST_RATIO
+            return (0.0, 1.0) if kpi.proportion else (-MOST_RATIO, MOST_RATIO)
         case "points":
             return -100.0, 100.0
         case "score":
             scale = kpi.parameters.get("scale")
             return 0.0, float(scale) if isinstance(scale, int | float) else math.inf
         case _:
-            return 0.0, math.inf
+            # What parts make may be a difference, as staff there less staff needed.
+            return -math.inf if kpi.combination is not None else 0.0, math.inf
 
 
 def _target(one: _Entry) -> Iterator[tuple[Path_, str]]:

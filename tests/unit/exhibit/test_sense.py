@@ -153,3 +153,8 @@ def test_ranges():
     assert value_range(known.compile("aht")) == (0.0, float("inf"))
     assert value_range(known.compile("csat_mean", {"scale": 7})) == (0.0, 7.0)
     assert value_range(known.compile("nps")) == (-100.0, 100.0)
+    of_parts = catalogue.Catalogue(catalogue.parse(COMPOSITE)).compile("staffed")
+    assert value_range(of_parts) == (0.0, 1.0)
+    may_exceed = COMPOSITE.replace("grid: 30m", "grid: 30m\n  proportion: false")
+    of_parts = catalogue.Catalogue(catalogue.parse(may_exceed)).compile("staffed")
+    assert value_range(of_parts) == (-10.0, 10.0)
