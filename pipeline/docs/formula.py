@@ -12,6 +12,7 @@ _READS: Final = {
     "median_survival": r"\operatorname{median}\ \text{of the survival curve of}\ k(r),\ r \in R(W)",
     "psi": r"\sum_{k} (p_k - q_k) \ln \frac{p_k}{q_k}",
     "least_ratio": r"\frac{\min_k N_k / D_k}{\max_k N_k / D_k}",
+    "time_average": r"\frac{1}{|W|} \sum_{r \in R(W)} N(r)\, \left| [t(r), u(r)) \cap W \right|",
     "difference": r"\frac{N_{\text{candidate}}}{D_{\text{candidate}}}"
     r" - \frac{N_{\text{baseline}}}{D_{\text{baseline}}}",
 }  # fmt: skip

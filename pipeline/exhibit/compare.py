@@ -41,8 +41,8 @@ def compare(old: Exhibit, new: Exhibit, catalogue: Catalogue) -> Difference:
     for name in common:
         lines += [f"~ {name}: {text}" for text in _entry(before[name], after[name])]
     incomparable = tuple(common if everything else changed)
-    if incomparable and (old.exhibit, old.version) == (new.exhibit, new.version):
-        lines.append(f"! version is {new.version} in both; raise it, since numbers change meaning")
+    if lines and (old.exhibit, old.version) == (new.exhibit, new.version):
+        lines.append(f"! version is {new.version} in both; raise it, for a version says one thing")
     return Difference(tuple(lines), incomparable)
 
 

@@ -230,7 +230,9 @@ def can_be_summed(kpi: CompiledKpi) -> bool:
     """Whether buckets of a KPI make up the value of a longer time."""
     of_maps = any(part.aggregate == "map" for part in kpi.parts)
     per_window = kpi.combination is not None and kpi.grid == "window"
-    return not (kpi.gauge or of_maps or per_window)
+    # Buckets in which nothing lies have a length, but no value.
+    over_time = kpi.reads == "time_average"
+    return not (kpi.gauge or of_maps or per_window or over_time)
 
 
 def _summed(kpi: CompiledKpi, buckets: Sequence[Bucket]) -> tuple[int | None, int | None]:

@@ -208,7 +208,8 @@ def _chart(line: Line) -> str:
     )
     unit = line.kpi.unit
     return (
-        f'<figure><svg viewBox="-2 -2 {_CHART_WIDTH + 4} {_CHART_HEIGHT + 4}" preserveAspectRatio="none">'
+        f'<figure><svg viewBox="-2 -2 {_CHART_WIDTH + 4} {_CHART_HEIGHT + 4}" '
+        'preserveAspectRatio="none">'
         f'<polyline points="{points}"/></svg><figcaption>{escape(_moment(first_ms))} to '
         f"{escape(_moment(last_ms))}, from {shown(low, unit)} to {shown(high, unit)}"
         "</figcaption></figure>"

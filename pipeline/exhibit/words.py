@@ -22,6 +22,8 @@ EVENTS: Final = {
     "survey": ("survey_sent", "survey_answered", "accepted", "bot_started"),
     "contact": ("every event of the customer's interactions",),
     "journey": ("every event of the customer's interactions",),
+    "performer_time": ("performer_state", "plan", "every event of the contacts served"),
+    "session": ("performer_state", "every event of the contacts served"),
 }  # fmt: skip
 """Kinds of events that facts are made of; what is not here is made of the kind of its own name."""
 
@@ -50,6 +52,7 @@ READS: Final = {
     "psi": "population stability index against the days before",
     "least_ratio": "the lowest rate of a group over the highest",
     "difference": "the rate of the candidate less that of the baseline",
+    "time_average": "the numerator over the part of the window that has passed",
     "median_survival": "the median time until it happens, those still waiting included",
 }
 """How sums are read that are no plain fraction."""

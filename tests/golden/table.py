@@ -170,9 +170,7 @@ def exhibit_of(name: str, asked: Sequence[Value | Published]) -> Json:
         "time_zone": "UTC",
         "by": list(by),
         "windows": [kind if size is None else {kind: size} for kind, size in sizes],
-        "kpis": [
-            kpi.entry | ({"target": targets[kpi]} if kpi in targets else {}) for kpi in kpis
-        ],
+        "kpis": [kpi.entry | ({"target": targets[kpi]} if kpi in targets else {}) for kpi in kpis],
     }
 
 

@@ -131,6 +131,7 @@ def test_what_only_readers_see_leaves_numbers_comparable():
         "- window: the last 15m",
         "~ service_level: target >= 0.80 -> >= 0.85",
         "~ service_level: min_n 30 -> 50",
+        "! version is 1 in both; raise it, for a version says one thing",
     )
     assert found.incomparable == ()
 
@@ -147,7 +148,7 @@ def test_another_preset_changes_what_leaned_on_it():
         "~ preset: talkdesk_live -> microsoft_d365",
         "~ service_level: mode E -> D",
         "~ service_level: short_abandon_seconds 5 -> none",
-        "! version is 1 in both; raise it, since numbers change meaning",
+        "! version is 1 in both; raise it, for a version says one thing",
     )
     assert found.incomparable == ("service_level",)
 
@@ -159,6 +160,6 @@ def test_another_population_changes_everything():
         "queue sales-* or help; direction inbound",
         "+ asa: asa, by arrival",
         "- queue_depth: queue_depth, by gauge",
-        "! version is 1 in both; raise it, since numbers change meaning",
+        "! version is 1 in both; raise it, for a version says one thing",
     )
     assert found.incomparable == ("service_level", "strict", "fcr_repeat")
