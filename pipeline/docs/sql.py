@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from pipeline.kpi.catalogue import CompiledKpi
+from pipeline.kpi.catalogue import CompiledKpi, CompiledPart
 from schemas.facts import columns
 
 CLOCK: Final = "{as_of_ms:Int64}"
@@ -13,13 +13,26 @@ CLOCK: Final = "{as_of_ms:Int64}"
 def query(kpi: CompiledKpi) -> str | None:
     """SQL of a KPI over all time: columns ``numerator`` and ``denominator``.
 
-    None for what one sum over one table does not give: composites, maps and what is clipped.
+    A composite is combined of its parts; a map gives one row a key, whose reading follows. None for
+    what is clipped, which all time has no end for.
     """
-    if kpi.combination is not None or kpi.part.aggregate == "map" or kpi.part.until is not None:
+    if any(part.until is not None for part in kpi.parts):
         return None
-    part = kpi.part
+    if kpi.combination is not None:
+        totals = ((part.name, _totals(kpi, part)) for part in kpi.parts)
+        parts = ",\n".join(f"  tupleElement(({sql}), 1) AS {name}" for name, sql in totals)
+        told = ",\n".join(f"  {text} AS {name}" for name, text in kpi.combination.sql.items())
+        return f"WITH\n{parts}\nSELECT\n{told}"
+    if kpi.part.aggregate == "map":
+        _, rest = _totals(kpi, kpi.part).split("\n", 1)
+        return f"SELECT\n  {kpi.part.sql['key']} AS key,\n{rest}\nGROUP BY key"
+    return _totals(kpi, kpi.part)
+
+
+def _totals(kpi: CompiledKpi, part: CompiledPart) -> str:
     sql = part.sql
-    numerator = f"{part.aggregate}({sql['numerator']})"
+    aggregate = "sum" if part.aggregate == "map" else part.aggregate
+    numerator = f"{aggregate}({sql['numerator']})"
     conditions = [sql["of"]] if sql["of"] != "TRUE" else []
     if sql["time"] not in _never_null(part.fact):
         conditions.append(f"({sql['time']}) IS NOT NULL")

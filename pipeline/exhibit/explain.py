@@ -120,5 +120,5 @@ def _by_preset(definition: Definition, entry: KpiEntry, preset: Preset, kpi: Com
 def _sql(kpi: CompiledKpi) -> Iterable[str]:
     text = query(kpi)
     if text is None:
-        return ("   -- no single sum over one table; see the page of the KPI",)
+        return ("   -- split over windows; all time is no window",)
     return (f"   {line}" for line in text.splitlines())

@@ -86,7 +86,7 @@ def test_formulas_of_other_shapes():
     assert first_line(MADE.compile("load")) == (
         r"\frac{\sum_{i \in W / \text{30m}} N(i)}{\sum_{i \in W / \text{30m}} D(i)}"
     )
-    assert [query(MADE.compile(name)) for name in MADE.definitions] == [None, None, None]
+    assert query(MADE.compile("busy_time")) is None
 
 
 def test_rows_of_a_cohort_are_old_enough():
