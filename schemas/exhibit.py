@@ -1,37 +1,25 @@
-"""The exhibit file: which KPIs an organisation chose, for whom, over which windows and targets.
+"""An exhibit: which KPIs an organisation chose, for whom, over which windows and targets.
 
-Every mistake in a file is reported with its line and column and with what to write instead; all
-mistakes of a file are reported at once.
+``schemas/exhibit_file.py`` reads one from YAML.
 """
 
 from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
-from io import StringIO
-from pathlib import Path
 from typing import Annotated, Any, Final, Literal, NamedTuple, Self, get_args
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PrivateAttr,
-    ValidationError,
-    field_validator,
-)  # fmt: skip
-from pydantic_core import ErrorDetails, PydanticCustomError
-from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, field_validator
+from pydantic_core import PydanticCustomError
 
 from schemas.facts import DIMENSIONS, Header
 from schemas.hours import BusinessHours, parse_hours
+from schemas.presets import preset_names
+from schemas.words import nearest
 
 MINUTE_MS: Final = 60_000
 SLIDING_MS: Final = {
@@ -42,6 +30,11 @@ TUMBLING_SIZES: Final[tuple[TumblingSize, ...]] = get_args(TumblingSize)
 
 Attribution = Literal["arrival", "event", "close", "clip", "cohort-final", "gauge"]
 """Which instant of a fact decides the window that it counts in."""
+
+Owner = Literal["VMO", "OSP", "client"]
+TargetSource = Literal["client", "benchmark", "statute"]
+Method = Literal["census", "random_sample", "survey"]
+Frequency = Literal["interval", "daily", "weekly", "monthly", "quarterly", "yearly"]
 
 _ID: Final = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$"
 _NUMBER: Final = r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)"
@@ -182,25 +175,23 @@ def parse_target(raw: object) -> Target:
     raise _error(f"{raw} is not a target; {_TARGET_HELP}")
 
 
-def _nearest(word: object, known: Iterable[str]) -> str:
-    names = list(known)
-    close = difflib.get_close_matches(str(word), names, n=1, cutoff=0.5)
-    return f"did you mean {close[0]}?" if close else "known: " + ", ".join(names)
-
-
 def _dimension(raw: object) -> str:
     if isinstance(raw, str) and raw in DIMENSIONS:
         return raw
-    raise _error(f"unknown dimension {raw}; {_nearest(raw, DIMENSIONS)}")
+    raise _error(f"unknown dimension {raw}; {nearest(raw, DIMENSIONS)}")
 
 
 def _patterns(raw: object) -> object:
     return [raw] if isinstance(raw, str) else raw
 
 
-def _business_hours(raw: object) -> BusinessHours:
+def _optional_target(raw: object) -> Target | None:
+    return None if raw is None else parse_target(raw)
+
+
+def _business_hours(raw: object) -> BusinessHours | None:
     try:
-        return parse_hours(raw)
+        return None if raw is None else parse_hours(raw)
     except ValueError as error:
         raise _error(str(error)) from error
 
@@ -222,31 +213,88 @@ class _Model(BaseModel):
     )
 
 
-class KpiEntry(_Model):
-    """One KPI of an exhibit. ``name`` (in the file: ``as``) is what its rows are called."""
+class Alert(_Model):
+    """When somebody is told that a target is missed."""
 
-    kpi: Annotated[str, Field(min_length=1)]
-    name: Annotated[Id, Field(alias="as")]
-    parameters: dict[str, Any] = Field(default_factory=dict)
-    attribution: Attribution | None = None
-    target: Annotated[Target, BeforeValidator(parse_target)] | None = None
-    min_n: Annotated[int, Field(ge=0, strict=True)] = 0
-    title: str | None = None
+    after_minutes: Annotated[
+        int, Field(ge=0, strict=True, description="how long it must be missed without a break")
+    ] = 5
+    severity: Annotated[Literal["page", "ticket"], Field(description="who is told")] = "ticket"
+
+
+class KpiEntry(_Model):
+    """One KPI of an exhibit; only the first three fields decide its numbers."""
+
+    kpi: Annotated[str, Field(min_length=1, description="id of the KPI")]
+    parameters: Annotated[
+        dict[str, Any], Field(description="parameters; those left out have the KPI's defaults")
+    ] = Field(default_factory=dict)
+    attribution: Annotated[
+        Attribution | None, Field(description="which instant of a fact decides its window")
+    ] = None
+    min_n: Annotated[
+        int, Field(ge=0, strict=True, description="below this n a value meets and misses nothing")
+    ] = 0
+    name: Annotated[Id, Field(alias="as", description="name of its rows; else the id of the KPI")]
+    title: Annotated[str | None, Field(description="name for people")] = None
+    target: Annotated[
+        Target | None,
+        BeforeValidator(_optional_target),
+        Field(description='range to lie in, as ">= 0.80", "<= 300" or "0.10..0.25"'),
+    ] = None
+    target_source: Annotated[
+        TargetSource | None, Field(description="where the target comes from")
+    ] = None
+    alert: Annotated[
+        Alert | None, Field(description="who is told of a missed target, and after how long")
+    ] = None
+    owner: Annotated[Owner | None, Field(description="who answers for the value")] = None
+    kcr_task: Annotated[str | None, Field(description="key customer-related task it is about")] = (
+        None
+    )
+    capability: Annotated[
+        str | None, Field(description="capability, of people or technology, it is about")
+    ] = None
+    item_ref: Annotated[
+        str | None, Field(description="item of a contract or standard that asks for it")
+    ] = None
+    intent: Annotated[str | None, Field(description="what it must prove")] = None
+    method: Annotated[Method | None, Field(description="what the value rests on")] = None
+    frequency: Annotated[Frequency | None, Field(description="how often it is reviewed")] = None
+    equivalence_note: Annotated[
+        str | None, Field(description="why it proves the intent, where another metric was named")
+    ] = None
 
 
 class Exhibit(_Model):
     """One exhibit, checked but for KPI ids and parameters, which the catalogue knows."""
 
-    exhibit: Id
-    version: Annotated[int, Field(ge=1, strict=True)] = 1
-    time_zone: str = "UTC"
-    where: dict[Dimension, Patterns] = Field(default_factory=dict)
-    by: tuple[Dimension, ...] = ()
+    exhibit: Annotated[Id, Field(description="name of the exhibit")]
+    version: Annotated[
+        int, Field(ge=1, strict=True, description="raised with every change of meaning")
+    ] = 1
+    title: Annotated[str | None, Field(description="name for people")] = None
+    preset: Annotated[
+        str | None, Field(description="whose definitions are the defaults; see presets.md")
+    ] = None
+    time_zone: Annotated[str, Field(description="zone of days and buckets")] = "UTC"
+    business_hours: Annotated[
+        BusinessHours | None,
+        BeforeValidator(_business_hours),
+        Field(description="opening times; nothing outside of them counts"),
+    ] = None
+    where: Annotated[
+        dict[Dimension, Patterns],
+        Field(description="population: patterns by dimension; inbound only unless it says"),
+    ] = Field(default_factory=dict)
+    by: Annotated[
+        tuple[Dimension, ...], Field(description="dimensions to split by; totals come with them")
+    ] = ()
     windows: Annotated[
-        tuple[Annotated[Window, BeforeValidator(parse_window)], ...], Field(min_length=1)
+        tuple[Annotated[Window, BeforeValidator(parse_window)], ...],
+        Field(min_length=1, description=f"5m to 1h slide; {_WINDOW_HELP}"),
     ] = (Sliding("15m"), Sliding("1h"), Today(), All())
-    kpis: Annotated[tuple[KpiEntry, ...], Field(min_length=1)]
-    business_hours: Annotated[BusinessHours, BeforeValidator(_business_hours)] | None = None
+    kpis: Annotated[tuple[KpiEntry, ...], Field(min_length=1, description="entries, fields below")]
     _source: Source = PrivateAttr(default_factory=Source)
 
     @field_validator("time_zone")
@@ -255,6 +303,13 @@ class Exhibit(_Model):
         if zone not in zones():
             raise _error(f"unknown time zone {zone}; {_zone_hint(zone)}")
         return zone
+
+    @field_validator("preset")
+    @classmethod
+    def _known_preset(cls, preset: str | None) -> str | None:
+        if preset is not None and preset not in preset_names():
+            raise _error(f"unknown preset {preset}; {nearest(preset, preset_names())}")
+        return preset
 
     @property
     def source(self) -> Source:
@@ -303,135 +358,3 @@ def _zone_hint(zone: str) -> str:
     close = difflib.get_close_matches(zone, sorted(zones()), n=1, cutoff=0.5)
     close += [name for name in sorted(zones()) if name.rpartition("/")[2] == zone.title()]
     return f"did you mean {close[-1]}?" if close else "write a name such as Europe/Berlin"
-
-
-def load_exhibit(source: Path | str, name: str | None = None) -> Exhibit:
-    """Read an exhibit: a ``Path`` is a file, a ``str`` is YAML; ``name`` stands in messages.
-
-    Raises:
-        ExhibitError: with all mistakes, by file, line and column.
-        OSError: if the file cannot be read.
-    """
-    if isinstance(source, Path):
-        name = name or str(source)
-        try:
-            text = source.read_text("utf-8-sig")
-        except UnicodeDecodeError as error:
-            raise ExhibitError(name, [Problem(1, 1, "the file is not UTF-8 text")]) from error
-    else:
-        name, text = name or "<exhibit>", source
-    tree = _yaml(text, name)
-    places: dict[Path_, tuple[int, int]] = {}
-    raw = _plain(tree, (), (1, 1), places)
-    where = Source(name, places)
-    if not isinstance(raw, dict):
-        raise ExhibitError(
-            name, [Problem(1, 1, "an exhibit is a mapping that begins with `exhibit: name`")]
-        )
-    problems = []
-    for i, entry in _entries(raw):
-        entry.setdefault("as", entry.get("kpi"))
-        first = next(j for j, other in _entries(raw) if other.get("as") == entry["as"])
-        if first != i and entry["as"] is not None:
-            key = "as" if ("kpis", i, "as") in places else "kpi"
-            line, _ = where.place(("kpis", first))
-            text = f"{entry['as']} is used in line {line} already; give this one another `as`"
-            problems.append(Problem(*where.place(("kpis", i, key)), text))
-    try:
-        exhibit = Exhibit.model_validate(raw)
-    except ValidationError as error:
-        problems += [
-            _problem(details, where)
-            for details in error.errors()
-            # A list whose items are all wrong is not an empty list as well.
-            if details["type"] != "too_short" or not details["input"]
-        ]
-        raise ExhibitError(name, problems) from error
-    if problems:
-        raise ExhibitError(name, problems)
-    return exhibit.with_source(where)
-
-
-def _yaml(text: str, name: str) -> object:
-    try:
-        return YAML(typ="rt", pure=True).load(StringIO(text))
-    except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        what = str(error.problem or error.context)
-        if "duplicate key" in what:
-            what = f"{what.partition(' with ')[0]}; write each key once"
-        raise ExhibitError(name, [Problem(line, column, what)]) from error
-    except YAMLError as error:
-        raise ExhibitError(name, [Problem(1, 1, f"not YAML: {error}")]) from error
-
-
-def _entries(raw: Mapping[str, Any]) -> list[tuple[int, dict[str, Any]]]:
-    """The entries of ``kpis`` that are mappings, with their index."""
-    kpis = raw.get("kpis")
-    if not isinstance(kpis, list):
-        return []
-    return [(i, entry) for i, entry in enumerate(kpis) if isinstance(entry, dict)]
-
-
-def _plain(
-    node: object, path: Path_, place: tuple[int, int], places: dict[Path_, tuple[int, int]]
-) -> Any:
-    """Plain Python of a YAML tree; notes where each key and item stands."""
-    places[path] = place
-    if isinstance(node, CommentedMap):
-        found: dict[Hashable, Any] = {}
-        for key, value in node.items():
-            try:
-                line, column = node.lc.key(key)
-                below = (line + 1, column + 1)
-            except KeyError:  # came in by a merge key
-                below = place
-            found[key] = _plain(value, (*path, key), below, places)
-        return found
-    if isinstance(node, CommentedSeq):
-        items = []
-        for i, item in enumerate(node):
-            line, column = node.lc.item(i)
-            items.append(_plain(item, (*path, i), (line + 1, column + 1), places))
-        return items
-    for kind in (bool, int, float, str):
-        if isinstance(node, kind):
-            return kind(node)
-    return node
-
-
-def _problem(details: ErrorDetails, source: Source) -> Problem:
-    """One mistake as pydantic found it, said in words of the file."""
-    path = tuple(part for part in details["loc"] if part != "[key]")
-    place = source.place(path)
-    key = next((part for part in reversed(path) if isinstance(part, str)), "")
-    given = details["input"]
-    inside = KpiEntry if len(path) > 1 and path[0] == "kpis" else Exhibit
-    known = [info.alias or name for name, info in inside.model_fields.items()]
-    match details["type"]:
-        case "exhibit":
-            text = details["msg"]
-        case "extra_forbidden":
-            text = f"unknown key {key}; {_nearest(key, known)}"
-        case "missing":
-            text = f"the key {'kpi' if key == 'as' else key} is missing"
-        case "model_type" | "model_attributes_type":
-            text = f"write {{kpi: id}} with optional {', '.join(known[1:])}, not {given}"
-        case "string_pattern_mismatch":
-            text = f"{key}: {given} is not a name; use letters, digits, _ . and -"
-        case "string_type":
-            text = f'{key}: a text is needed, write "{given}" in quotes'
-        case "too_short" | "string_too_short":
-            text = f"{key} must not be empty"
-        case "int_type" | "greater_than_equal":
-            low = details.get("ctx", {}).get("ge")
-            limit = "" if low is None else f", {low} or more"
-            text = f"{key}: a whole number is needed{limit}, not {given}"
-        case "tuple_type":
-            text = f"{key}: a list is needed, write [{given}]"
-        case "dict_type":
-            text = f"{key}: a mapping is needed, not {given}"
-        case _:
-            text = f"{key}: {details['msg']}"
-    return Problem(*place, text)

@@ -19,6 +19,7 @@ from schemas.dead_letters import HEADERS
 from schemas.exhibit import SLIDING_MS, TUMBLING_SIZES, Exhibit
 from schemas.facts import DIMENSIONS, FACT_KINDS, columns
 from schemas.interaction import event_json_schema
+from schemas.presets import preset_names
 from schemas.values import ExhibitValue
 
 FOLDER: Final = Path(__file__).parent / "json"
@@ -141,8 +142,10 @@ def exhibit_schema() -> Schema:
     body: Schema = _without_titles(Exhibit.model_json_schema(by_alias=True))
     entry = body["$defs"]["KpiEntry"]
     entry["required"] = ["kpi"]
-    entry["properties"]["as"]["description"] = "name of its rows; the id of the KPI if left out"
-    entry["properties"]["target"] = {"type": "string", "pattern": TARGET_PATTERN}
+    target = entry["properties"]["target"]
+    entry["properties"]["target"] = {
+        "type": "string", "pattern": TARGET_PATTERN, "description": target["description"],
+    }  # fmt: skip
     dimension = {"enum": list(DIMENSIONS)}
     patterns = {"type": "array", "minItems": 1, "items": {"type": "string"}}
     body["properties"]["by"] = {"type": "array", "items": dimension, "default": []}
@@ -164,7 +167,8 @@ def exhibit_schema() -> Schema:
         },
         "default": ["15m", "1h", "today", "all"],
     }
-    body["$defs"] = {"KpiEntry": entry}
+    body["$defs"] = {"Alert": body["$defs"]["Alert"], "KpiEntry": entry}
+    body["properties"]["preset"]["enum"] = [*preset_names(), None]
     return _document("exhibit", "Exhibit file", body)
 
 

@@ -7,8 +7,10 @@ from importlib import resources
 from pathlib import Path
 
 from pipeline.cli.output import Exit, fail
+from pipeline.exhibit.sense import check_sense
 from pipeline.kpi import catalogue
-from schemas.exhibit import Exhibit, ExhibitError, load_exhibit
+from schemas.exhibit import Exhibit, ExhibitError
+from schemas.exhibit_file import load_exhibit
 
 
 def read_exhibits(files: Sequence[Path]) -> list[Exhibit]:
@@ -17,7 +19,7 @@ def read_exhibits(files: Sequence[Path]) -> list[Exhibit]:
     for file in files or [default_exhibit()]:
         try:
             exhibit = load_exhibit(file)
-            catalogue.check_exhibit(exhibit, catalogue.load())
+            check_sense(exhibit, catalogue.check_exhibit(exhibit, catalogue.load()))
         except ExhibitError as error:
             fail(str(error), Exit.BAD_INPUT)
         except OSError as error:

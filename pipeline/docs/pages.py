@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Final
 
 from pipeline.docs import reference
-from pipeline.docs.kpis import kpi_page
+from pipeline.docs.fields import fields
+from pipeline.docs.kpis import FOLDER, kpi_pages
+from pipeline.docs.presets import presets_page
 from pipeline.ops import files
 
 _REGION: Final = re.compile(
@@ -21,12 +23,13 @@ _REGION: Final = re.compile(
 REGIONS: Final[Mapping[str, Callable[[], str]]] = {
     "alerts": files.alerts_table,
     "commands": reference.commands,
+    "exhibit-fields": fields,
     "metrics": reference.metrics_table,
     "platforms": reference.platforms,
     "settings": reference.settings,
     "topics": reference.topics,
 }
-PAGES: Final[Mapping[str, Callable[[], str]]] = {"docs/kpis.md": kpi_page}
+PAGES: Final[Mapping[str, Callable[[], str]]] = {"docs/presets.md": presets_page}
 
 
 def filled(text: str) -> str:
@@ -40,7 +43,7 @@ def filled(text: str) -> str:
 
 def wanted(root: Path) -> dict[str, str]:
     """Text of every document with generated parts, by path from ``root``."""
-    found = {name: page() for name, page in PAGES.items()} | files.shipped()
+    found = {name: page() for name, page in PAGES.items()} | files.shipped() | kpi_pages(root)
     for path in sorted([root / "README.md", *(root / "docs").rglob("*.md")]):
         name = path.relative_to(root).as_posix()
         if name not in found:
@@ -51,16 +54,27 @@ def wanted(root: Path) -> dict[str, str]:
 
 
 def stale(root: Path) -> list[str]:
-    """Documents that differ from what is generated."""
-    return [
+    """Documents that differ from what is generated, those that are left over included."""
+    found = wanted(root)
+    changed = [
         name
-        for name, text in wanted(root).items()
+        for name, text in found.items()
         if not (root / name).is_file() or (root / name).read_text("utf-8") != text
     ]
+    return changed + [path.relative_to(root).as_posix() for path in _left_over(root, found)]
 
 
 def write(root: Path) -> None:
     """Bring all documents up to date."""
-    for name, text in wanted(root).items():
+    found = wanted(root)
+    for path in _left_over(root, found):
+        path.unlink()
+    for name, text in found.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text, "utf-8")
+
+
+def _left_over(root: Path, found: Mapping[str, str]) -> list[Path]:
+    """Pages of the reference whose KPI is gone."""
+    pages = sorted((root / FOLDER).glob("*.md"))
+    return [path for path in pages if path.relative_to(root).as_posix() not in found]

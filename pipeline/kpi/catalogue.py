@@ -33,6 +33,7 @@ from pipeline.kpi.expression import (
 )
 from pipeline.kpi.nodes import FALSE, TRUE, Term, Value, constant, nearest
 from pipeline.kpi.parameters import DefinitionError, Parameter
+from pipeline.kpi.presets import asked, preset_of
 from pipeline.kpi.stats import Unit
 from schemas.exhibit import Attribution, Exhibit, ExhibitError, Problem
 from schemas.facts import Fact
@@ -313,9 +314,11 @@ def check_exhibit(exhibit: Exhibit, catalogue: Catalogue) -> tuple[CompiledKpi, 
         ExhibitError: with every unknown KPI, parameter and value, by line and column.
     """
     compiled, problems = [], []
+    preset = preset_of(exhibit)
     for i, entry in enumerate(exhibit.kpis):
         try:
-            compiled.append(catalogue.compile(entry.kpi, entry.parameters, entry.attribution))
+            chosen = asked(catalogue.definition(entry.kpi), entry, preset)
+            compiled.append(catalogue.compile(entry.kpi, *chosen))
         except DefinitionError as error:
             where: tuple[str | int, ...] = ("kpis", i, "kpi")
             if error.parameter == "attribution":

@@ -39,14 +39,16 @@ class OpenHours:
             return ()
         found: list[Span] = []
         for low, high, offset in segments(self._zone, start_ms, end_ms):
-            midnight_ms = day * DAY_MS - offset
-            for begin, end in self._hours.of(date.fromordinal(day + _EPOCH_ORDINAL)):
-                span = (
-                    max(low, midnight_ms + begin * _MINUTE_MS),
-                    min(high, midnight_ms + end * _MINUTE_MS),
-                )
-                if span[0] < span[1]:
-                    found.append(span)
+            # Clocks put back over midnight show the end of the date before once more.
+            for shown in range((low + offset) // DAY_MS, (high - 1 + offset) // DAY_MS + 1):
+                midnight_ms = shown * DAY_MS - offset
+                for begin, end in self._hours.of(date.fromordinal(shown + _EPOCH_ORDINAL)):
+                    span = (
+                        max(low, midnight_ms + begin * _MINUTE_MS),
+                        min(high, midnight_ms + end * _MINUTE_MS),
+                    )
+                    if span[0] < span[1]:
+                        found.append(span)
         return tuple(sorted(found))
 
     def _from(self, at_ms: int) -> Iterator[Span]:

@@ -9,7 +9,8 @@ from pathlib import Path
 from pipeline.kpi import catalogue
 from pipeline.ops.alerts import Scale
 from pipeline.ops.files import made, shipped_exhibit
-from schemas.exhibit import ExhibitError, load_exhibit
+from schemas.exhibit import ExhibitError
+from schemas.exhibit_file import load_exhibit
 
 
 def main(arguments: list[str]) -> int:

@@ -10,7 +10,8 @@ from pipeline.docs.markdown import code, table
 from pipeline.ops.alerts import Alert, Scale
 from pipeline.ops.dashboards import dashboards, written
 from pipeline.ops.rules import every_alert, exhibit_rules, pipeline_rules
-from schemas.exhibit import Exhibit, load_exhibit
+from schemas.exhibit import Exhibit
+from schemas.exhibit_file import load_exhibit
 
 RULES = "prometheus/rules"
 DASHBOARDS = "grafana/dashboards"

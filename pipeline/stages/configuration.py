@@ -18,7 +18,8 @@ import structlog
 
 from pipeline.kpi import catalogue
 from pipeline.kpi.plan import Plan
-from schemas.exhibit import Exhibit, ExhibitError, Sliding, Tumbling, load_exhibit
+from schemas.exhibit import Exhibit, ExhibitError, Sliding, Tumbling
+from schemas.exhibit_file import load_exhibit
 from schemas.hours import DAYS, BusinessHours
 
 log = structlog.get_logger(__name__)

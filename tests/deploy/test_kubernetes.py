@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 
 from pipeline.kpi import catalogue
 from pipeline.settings import ROLES
-from schemas.exhibit import load_exhibit
+from schemas.exhibit_file import load_exhibit
 from schemas.topics import TOPICS
 from tests.deploy.test_compose import setting_names
 

@@ -12,6 +12,7 @@ from pipeline.docs.__main__ import main
 from pipeline.docs.kpis import sources
 from pipeline.docs.pages import REGIONS, filled, stale, wanted
 from pipeline.kpi import catalogue
+from schemas.presets import load_preset, preset_names
 from tests.docs.page import ROOT, blocks, running
 
 PAGES = sorted(
@@ -27,22 +28,29 @@ EVERY = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relativ
 
 def test_generated_text_is_fresh():
     assert stale(ROOT) == [], "run: make docs"
-    assert {"README.md", "docs/kpis.md", "docs/operations.md"} <= wanted(ROOT).keys()
+    assert {
+        "README.md", "docs/exhibits.md", "docs/kpis/README.md", "docs/kpis/asa.md",
+        "docs/operations.md", "docs/presets.md",
+    } <= wanted(ROOT).keys()  # fmt: skip
 
 
 def test_a_stale_region_is_found_and_written_anew(tmp_path, monkeypatch, capsys):
-    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "kpis").mkdir(parents=True)
+    (tmp_path / "docs" / "kpis" / "of_yore.md").write_text("# Of yore\n", "utf-8")
     (tmp_path / "README.md").write_text(
         "before\n<!-- generated: settings -->\nold\n<!-- end: settings -->\nafter\n", "utf-8"
     )
     monkeypatch.setattr("pipeline.docs.__main__.ROOT", tmp_path)
     assert main(["--check"]) == 1
     told = capsys.readouterr().err.splitlines()
-    assert told[0] == "docs/kpis.md is stale; run: make docs"
-    assert told[-1] == "README.md is stale; run: make docs"
+    assert {line.partition(" ")[2] for line in told} == {"is stale; run: make docs"}
+    assert {"README.md", "docs/kpis/asa.md", "docs/kpis/of_yore.md"} <= {
+        line.partition(" ")[0] for line in told
+    }
     assert "docker/prometheus/rules/pipeline.yml is stale; run: make docs" in told
     assert main([]) == 0
     assert main(["--check"]) == 0
+    assert not (tmp_path / "docs" / "kpis" / "of_yore.md").exists()
     text = (tmp_path / "README.md").read_text("utf-8")
     assert text.startswith("before\n<!-- generated: settings -->\n| variable | takes |")
     assert text.endswith("<!-- end: settings -->\nafter\n")
@@ -85,8 +93,10 @@ def test_commands_that_are_named_exist(page: Path):
     leaves = re.findall(r"^\| `cxstream ([a-z -]+[a-z])", reference.commands(), re.MULTILINE)
     commands = {*leaves, *(leaf.partition(" ")[0] for leaf in leaves)}
     assert {"demo", "topics apply", "dead-letters show"} <= commands
-    named = re.findall(r"\bcxstream (?:-v )?([a-z-]+(?: (?:list|show|plan|apply|check)\b)?)",
-                       "\n".join(_code(page)))  # fmt: skip
+    seconds = "|".join(sorted({leaf.partition(" ")[2] for leaf in leaves} - {""}))
+    named = re.findall(
+        rf"\bcxstream (?:-v )?([a-z-]+(?: (?:{seconds})\b)?)", "\n".join(_code(page))
+    )
     assert [name for name in named if name not in commands] == []
 
 
@@ -95,8 +105,9 @@ def _code(page: Path) -> list[str]:
     return [*re.findall(r"```sh\n(.*?)```", text, re.DOTALL), *re.findall(r"`([^`\n]+)`", text)]
 
 
-def test_every_source_of_a_kpi_is_explained_and_no_other():
+def test_every_source_of_a_kpi_or_preset_is_explained_and_no_other():
     cited = {name for d in catalogue.load().definitions.values() for name in d.source}
+    cited |= {name for preset in preset_names() for name in load_preset(preset).source}
     assert sources().keys() == cited
 
 

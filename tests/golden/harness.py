@@ -93,6 +93,8 @@ def differences(rows: Iterable[Json], values: Iterable[Value]) -> list[str]:
         got = (numerator, row["denominator"], row["n"], row["revision"])
         if got != expected:
             wrong.append(f"{value}: numerator, denominator, n, revision {got}, expected {expected}")
+        if value.status and row["status"] != value.status:
+            wrong.append(f"{value}: status {row['status']}, expected {value.status}")
         if not value.about and _rounded(row["value"], value.value) != value.value:
             wrong.append(f"{value}: value {row['value']}, expected {value.value}")
         if row["value"] != _quotient(row):
@@ -188,7 +190,7 @@ def _replay(
 def exhibit_file(folder: Path, example: Example) -> Path:
     """The example's exhibit as a file: JSON, which is YAML."""
     file = folder / f"{example.name}.yaml"
-    file.write_text(json.dumps(example.exhibit(), indent=1))
+    file.write_text(json.dumps(example.exhibit(), indent=1, default=str))
     return file
 
 

@@ -25,7 +25,8 @@ bucket, as ``day 2026-06-10``; ``for`` names dimensions, ``*`` is the total. Tim
 milliseconds in ``numerator`` and in seconds in ``value``, which is compared to as many digits as
 are written. ``state`` may carry the revision, as ``restated 1``; it is 0 where none stands. A
 column ``n`` stands where n is not the denominator. A numerator as ``~30000`` is told in bins, which
-are within 1 % of it.
+are within 1 % of it. ``target`` sets the KPI's target and ``status`` says how the value stands to
+it.
 """
 
 from __future__ import annotations
@@ -92,6 +93,8 @@ class Value:
     revision: int
     n: int | None
     about: bool
+    target: str = ""
+    status: str = ""
 
     def __str__(self) -> str:
         where = " ".join(part for part in self.window if part)
@@ -160,6 +163,7 @@ class Example:
 def exhibit_of(name: str, asked: Sequence[Value | Published]) -> Json:
     """The exhibit that asks for values."""
     kpis = dict.fromkeys(value.kpi for value in asked)
+    targets = {v.kpi: v.target for v in asked if isinstance(v, Value) and v.target}
     sizes = dict.fromkeys(value.window[:2] for value in asked)
     by = dict.fromkeys(name for value in asked for name in value.dimensions)
     return {
@@ -168,13 +172,13 @@ def exhibit_of(name: str, asked: Sequence[Value | Published]) -> Json:
         "time_zone": "UTC",
         "by": list(by),
         "windows": [kind if size is None else {kind: size} for kind, size in sizes],
-        "kpis": [kpi.entry for kpi in kpis],
+        "kpis": [kpi.entry | ({"target": targets[kpi]} if kpi in targets else {}) for kpi in kpis],
     }
 
 
 def values(table: str) -> list[Value]:
     """The values of one table."""
-    return [_value(row) for row in _rows(table)]
+    return [_value(row) for row in table_rows(table)]
 
 
 def read(path: Path) -> Example:
@@ -186,8 +190,8 @@ def read(path: Path) -> Example:
     zero = _moment(found[1])
     example = Example(path.stem)
     ids = (f"{path.stem}/{number}" for number in range(1, 1_000_000))
-    for title, body in _sections(text):
-        rows = _rows(body)
+    for title, body in sections(text):
+        rows = table_rows(body)
         match title.split()[0]:
             case "Exhibit":
                 block = body.split("```")[1].removeprefix("yaml")
@@ -206,18 +210,22 @@ def read(path: Path) -> Example:
                 example.steps.append(Check(title, None, tuple(_value(row) for row in rows)))
             case "Published":
                 example.published += [_published(row) for row in rows]
+            case "Under":  # read by the test that it is for
+                continue
             case other:
                 raise ValueError(f"{path.name}: a section {other} is not known")
     return example
 
 
-def _sections(text: str) -> Iterator[tuple[str, str]]:
+def sections(text: str) -> Iterator[tuple[str, str]]:
+    """Headings and what stands under them."""
     for section in re.split(r"^## ", text, flags=re.MULTILINE)[1:]:
         title, _, body = section.partition("\n")
         yield title.strip(), body
 
 
-def _rows(text: str) -> list[dict[str, str]]:
+def table_rows(text: str) -> list[dict[str, str]]:
+    """The table of a text, a row a mapping by its head."""
     lines = [line for line in text.splitlines() if line.startswith("|")]
     table = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     return [dict(zip(table[0], row, strict=True)) for row in table[2:]] if table else []
@@ -287,6 +295,7 @@ def _value(row: dict[str, str]) -> Value:
         kpi, window, dimensions, _number(row["numerator"]), _number(row["denominator"]),
         row["value"], state, int(revision or 0), _number(row.get("n") or row["denominator"]),
         row["numerator"].startswith("~"),
+        row.get("target", "").strip("`"), row.get("status", ""),
     )  # fmt: skip
 
 

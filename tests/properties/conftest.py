@@ -13,7 +13,7 @@ from pipeline.kpi import catalogue
 from pipeline.kpi.plan import Plan
 from pipeline.stages.lifecycle import Lifecycle
 from pipeline.stages.publisher import Publisher
-from schemas.exhibit import load_exhibit
+from schemas.exhibit_file import load_exhibit
 from schemas.topics import CONTACTS, FACTS, PERFORMANCES
 from tests.properties.world import Overlay, Row, World, newest_facts
 

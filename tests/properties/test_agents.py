@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.replay.run import Job, Result, replay
 from pipeline.stages.intake import Source
-from schemas.exhibit import load_exhibit
+from schemas.exhibit_file import load_exhibit
 from schemas.platforms import find_platform
 from tests.golden.harness import exhibit_file
 from tests.golden.table import Check, read

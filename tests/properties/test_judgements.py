@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pipeline.kpi import catalogue
 from pipeline.kpi.merge import Merge
 from pipeline.kpi.plan import Plan
-from schemas.exhibit import load_exhibit
+from schemas.exhibit_file import load_exhibit
 from schemas.interaction import InteractionEvent
 from tests.properties.stories import START, Row, event
 from tests.properties.test_stages import differences, in_one_go, of_one_home, published

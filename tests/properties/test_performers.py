@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from pipeline.kpi import catalogue
 from pipeline.kpi.plan import Plan
-from schemas.exhibit import load_exhibit
+from schemas.exhibit_file import load_exhibit
 from schemas.values import ExhibitValue
 from tests.properties.shifts import days
 from tests.properties.stories import SPAN_SECONDS

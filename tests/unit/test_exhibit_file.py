@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.kpi import catalogue
-from schemas.exhibit import All, ExhibitError, Sliding, Target, Today, Tumbling, load_exhibit
+from schemas.exhibit import All, ExhibitError, Sliding, Target, Today, Tumbling
+from schemas.exhibit_file import load_exhibit
 from schemas.facts import Header
 
 SALES_VOICE = """\
@@ -157,8 +158,9 @@ def test_every_mistake_of_a_file_is_told_with_its_place():
         "e.yaml:11:31: min_n: a whole number is needed, 0 or more, not -1",
         "e.yaml:11:42: unknown key params; did you mean parameters?",
         "e.yaml:12:5: the key kpi is missing",
-        "e.yaml:13:5: write {kpi: id} with optional as, parameters, attribution, target, min_n, "
-        "title, not hello",
+        "e.yaml:13:5: write {kpi: id}, not hello; optional: parameters, attribution, min_n, as, "
+        "title, target, target_source, alert, owner, kcr_task, capability, item_ref, intent, "
+        "method, frequency, equivalence_note",
         'e.yaml:14:20: the target 3..1 is empty; write "1..3"',
     ]
 

@@ -17,7 +17,8 @@ from pipeline.ops.exhibit_panels import steps
 from pipeline.ops.files import shipped, shipped_exhibit
 from pipeline.ops.pipeline_alerts import recordings
 from pipeline.ops.rules import every_alert
-from schemas.exhibit import load_exhibit, parse_target
+from schemas.exhibit import parse_target
+from schemas.exhibit_file import load_exhibit
 
 ROOT = Path(__file__).parents[2]
 EXHIBIT_METRICS = {

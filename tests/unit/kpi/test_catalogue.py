@@ -7,7 +7,8 @@ from hand_made import HOUR
 
 from pipeline.kpi import catalogue
 from pipeline.kpi.catalogue import DefinitionError
-from schemas.exhibit import ExhibitError, load_exhibit
+from schemas.exhibit import ExhibitError
+from schemas.exhibit_file import load_exhibit
 
 CATALOGUE = catalogue.load()
 

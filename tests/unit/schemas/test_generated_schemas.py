@@ -8,7 +8,8 @@ import pytest
 from pipeline.folds.rows import Row
 from pipeline.stages.wire import dead_letter_headers, fact_message
 from schemas.dead_letters import HEADERS
-from schemas.exhibit import Exhibit, KpiEntry, load_exhibit, parse_target
+from schemas.exhibit import Exhibit, KpiEntry, parse_target
+from schemas.exhibit_file import load_exhibit
 from schemas.facts import FACT_KINDS, Header, QueueSegment
 from schemas.generate import (
     FOLDER,

@@ -14,11 +14,13 @@ from pipeline.stages.configuration import (
     encode_configuration,
     text_of,
 )
-from schemas.exhibit import load_exhibit
+from schemas.exhibit_file import load_exhibit
 
 SALES = """
 exhibit: sales
 version: 3
+title: Sales
+preset: copc_default
 time_zone: Europe/Berlin
 where: {queue: ["sales-*"], channel: voice}
 by: [queue]
@@ -26,7 +28,7 @@ windows: [15m, today, all, {tumbling: 30m}]
 business_hours: {mon-fri: "08:00-18:00", sat: ["09:00-12:00", "13:00-24:00"], holidays: [2026-12-25]}
 kpis:
   - {kpi: service_level, as: sl, parameters: {mode: E}, target: ">= 0.80", min_n: 30}
-  - {kpi: aht, attribution: event}
+  - {kpi: aht, attribution: event, owner: OSP, method: census, alert: {severity: page}, target: "<= 9"}
 """  # noqa: E501
 
 
