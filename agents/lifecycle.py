@@ -3,8 +3,8 @@
 in: ``cx.interactions``, keyed by interaction (performer states: by performer), ticks among them.
 state: events and contributions of each interaction, changelog ``cx.lifecycle.changelog``.
 out: ``cx.facts``, ``cx.contacts`` keyed by customer, ``cx.performances`` keyed by performer,
-``cx.partials`` at ticks, ``cx.dead-letters``; back to ``cx.interactions`` go ticks, and events that
-had not passed intake.
+``cx.partials`` at ticks, ``cx.dead-letters``; back to ``cx.interactions`` go ticks, rates for all
+its partitions, and events that had not passed intake.
 """
 
 from __future__ import annotations
@@ -25,10 +25,12 @@ from pipeline.stages.lifecycle import Lifecycle
 from pipeline.stages.publisher import Publisher
 from pipeline.stages.wire import (
     EXHIBIT,
+    RATE,
     RESTART,
     TICK,
     Tick,
     control_kind,
+    decode_rate,
     decode_restart,
     decode_tick,
 )
@@ -69,7 +71,9 @@ def lifecycle(
             partial_partitions=counts[PARTIALS],
             clock_topics={name: counts[name] for name in (CONTACTS, PERFORMANCES)},
         )  # fmt: skip
-        return Lifecycle(started_with, publisher, state, silence)
+        return Lifecycle(
+            started_with, publisher, state, silence, interaction_partitions=counts[INTERACTIONS]
+        )
 
     stage = Stage(
         app,
@@ -91,6 +95,8 @@ def lifecycle(
             folds.restart(decode_restart(record.value or b""), checkpoint)
         elif kind == EXHIBIT:
             folds.change(decode_change(record.value or b""), checkpoint)
+        elif kind == RATE:
+            folds.rate(decode_rate(record.value or b""), checkpoint)
         elif (event := accepted_event(record)) is not None:
             folds.take(fold_key(event), reduce(event))
         else:

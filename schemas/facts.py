@@ -297,9 +297,41 @@ class Case(NamedTuple):
     told_ms: Annotated[int, "last told at"]
 
 
+class PlanItem(NamedTuple):
+    """One thing planned or agreed for a time: a forecast, a shift, a rate, an employment ..."""
+
+    header: Header
+    plan_id: Annotated[str, "the item's own id"]
+    plan: Annotated[str, "forecast, required, schedule, rate, employment, absence ..."]
+    activity: Annotated[str, "what it is about, by its plan: a rate's work, why somebody left"]
+    plan_version: Annotated[str, "version of the plan that it belongs to"]
+    owner: Annotated[str, "who answers for it"]
+    subject: Annotated[str, "performer and KCR task it is about; empty without a performer"]
+    starts_ms: Annotated[int, "holds from"]
+    ends_ms: Annotated[int | None, "holds until, itself excluded; null while no end is known"]
+    told_ms: Annotated[int, "said last at"]
+    value_micro: Annotated[int, "contacts, performers, units of cost ... in millionths"]
+
+
+class Cost(NamedTuple):
+    """One kind of work of one stint of one performer, at the rate in force when it began."""
+
+    header: Header
+    leg_id: Annotated[str, "leg served"]
+    activity: Annotated[str, "performer_minute, bot_minute, bot_session or bot_turn"]
+    rate_id: Annotated[str, "plan item whose rate it is"]
+    accepted_ms: Annotated[int, "began to serve at"]
+    closed_ms: Annotated[int, "work complete, wrap-up included"]
+    told_ms: Annotated[int, "work complete, and its rate told"]
+    work: Annotated[int, "milliseconds where the rate is a minute's, else how many"]
+    rate_micro: Annotated[int, "units of cost a minute, session or turn, in millionths"]
+    cost_micro: Annotated[int, "units of cost, in millionths"]
+
+
 Fact = (
     QueueSegment | HandlingSegment | Interaction | MissedOffer | Survey | Contact | Journey
     | PerformerStateInterval | PerformerTime | Session | Evaluation | AiDecision | Case
+    | PlanItem | Cost
 )  # fmt: skip
 
 FACT_KINDS: Final[dict[str, type[Fact]]] = {
@@ -316,6 +348,8 @@ FACT_KINDS: Final[dict[str, type[Fact]]] = {
     "evaluation": Evaluation,
     "ai_decision": AiDecision,
     "case": Case,
+    "plan": PlanItem,
+    "cost": Cost,
 }
 
 

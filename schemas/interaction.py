@@ -373,7 +373,8 @@ class Plan(_Envelope):
 
     ``value`` is what ``plan`` says: contacts forecast in the interval, performers required in it,
     a rate in units of cost, 1 for a verification that holds. Without ``value`` it is withdrawn.
-    What is about one performer names it in ``performer_id``.
+    What is about one performer names it in ``performer_id``, and in ``owner`` who answers for it.
+    What is about no channel has the channel ``other``.
     """
 
     kind: Literal["plan"]
@@ -383,6 +384,7 @@ class Plan(_Envelope):
     value: Annotated[float, Field(ge=0, le=1e12)] | None = None
     activity: Name | None = None
     plan_version: Name | None = None
+    owner: Name | None = None
 
 
 InteractionEvent = (

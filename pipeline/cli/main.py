@@ -20,6 +20,7 @@ COMMANDS: Final = {
     "simulate": "Write the events of a simulated contact center.",
     "replay": "Run files through the real pipeline and print what comes out.",
     "sql": "Ask the ClickHouse of a running demo.",
+    "inventory": "List the AI performers of every KCR task.",
     "exhibit": "Check, explain, compare and report exhibits.",
     "topics": "See and make the topics of a cluster.",
     "migrate": "See and make the tables in ClickHouse.",

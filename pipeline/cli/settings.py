@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 from pydantic_settings import SettingsError
 
 from pipeline.cli.output import Exit, fail
-from pipeline.settings import Settings
+from pipeline.settings import ClickHouseSettings, Settings
 
 
 def read_settings(**given: Any) -> Settings:
@@ -27,3 +29,13 @@ def read_settings(**given: Any) -> Settings:
             update={"identity_key_file": settings.data_dir / "identity.key"}
         )
     return settings
+
+
+def demo_clickhouse(data: Path) -> ClickHouseSettings:
+    """Where the ClickHouse of the demo with this data folder is; ends with one line without one."""
+    try:
+        where = json.loads((data / "run.json").read_text("utf-8"))["clickhouse"]
+        password = Path(where.pop("password_file")).read_text("ascii")
+    except (OSError, ValueError, KeyError):
+        fail(f"no demo runs with the data folder {data}; start one with `make run`")
+    return ClickHouseSettings(password=SecretStr(password), **where)

@@ -32,6 +32,9 @@ def command(
     shuffle_seconds: Annotated[
         float, typer.Option(help="Every event comes late by up to this.", min=0)
     ] = 0.0,
+    plans: Annotated[
+        bool, typer.Option("--plans", help="Forecasts, staff, rates and verifications, too.")
+    ] = False,
     bootstrap: Annotated[
         str | None, typer.Option(help="Write to this Kafka on the wall clock, until Ctrl-C.")
     ] = None,
@@ -40,7 +43,9 @@ def command(
 
     Its output is good for `cxstream replay --platform interactions`.
     """
-    config = SimulatorConfig(events_per_second=rate, daily_curve=(1.0,) * 24, keep_truth=False)
+    config = SimulatorConfig(
+        events_per_second=rate, daily_curve=(1.0,) * 24, plans=plans, keep_truth=False
+    )
     disorder = DisorderConfig(
         duplicate_ratio=duplicates, shuffle_within_ms=round(shuffle_seconds * 1000), delayed_ratio=0
     )

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from clickhouse_connect.driver.exceptions import ClickHouseError
-from pydantic import SecretStr
 from rich.console import Console
 from rich.table import Table
 
 from pipeline.cli.output import fail
+from pipeline.cli.settings import demo_clickhouse
 from pipeline.settings import ClickHouseSettings
 from sinks.clickhouse.client import connect
 
@@ -24,13 +24,7 @@ def command(
 ) -> None:
     """Run one query against the ClickHouse of a running demo and print its rows."""
     try:
-        where = json.loads((data / "run.json").read_text("utf-8"))["clickhouse"]
-        password = Path(where.pop("password_file")).read_text("ascii")
-    except (OSError, ValueError, KeyError):
-        fail(f"no demo runs with the data folder {data}; start one with `make run`")
-    settings = ClickHouseSettings(password=SecretStr(password), **where)
-    try:
-        names, rows = asyncio.run(_ask(settings, query))
+        names, rows = asyncio.run(ask(demo_clickhouse(data), query))
     except ClickHouseError as error:
         fail(str(error))
     table = Table(*names)
@@ -39,10 +33,19 @@ def command(
     Console().print(table)
 
 
-async def _ask(settings: ClickHouseSettings, query: str) -> tuple[list[str], list[Any]]:
+async def ask(
+    settings: ClickHouseSettings, query: str, parameters: Mapping[str, Any] | None = None
+) -> tuple[list[str], list[Any]]:
+    """Names of columns and rows of a query that changes nothing.
+
+    Raises:
+        ClickHouseError: the query or the connection failed.
+    """
     client = await connect(settings)
     try:
-        found = await client.query(query, settings={"readonly": 1})
+        found = await client.query(
+            query, parameters=dict(parameters or {}), settings={"readonly": 1}
+        )
     finally:
         await client.close()
     return list(found.column_names), list(found.result_rows)

@@ -109,7 +109,7 @@ async def demo(settings: Settings, options: Options) -> None:
         if options.simulate:
             config = SimulatorConfig(
                 events_per_second=options.events_per_second, daily_curve=(1.0,) * 24,
-                keep_truth=False,
+                plans=True, keep_truth=False,
             )  # fmt: skip
             tasks.append(asyncio.create_task(feeder.simulate(config, DisorderConfig())))
         await _until(stop, worker, tasks)
@@ -195,13 +195,14 @@ async def _since(client: AsyncClient) -> str:
 
 
 async def _stored(client: AsyncClient) -> AsyncIterator[tuple[str, str, int]]:
-    """Events within the live horizon, as they were accepted."""
+    """Events within the live horizon, and what was ever planned, as they were accepted."""
     floor = datetime.now(UTC) - LIVE_HORIZON
     stream = await client.query_row_block_stream(
         "SELECT if(kind = 'performer_state', ifNull(performer_id, interaction_id), "
         "interaction_id), "
         "event, toUnixTimestamp64Milli(accepted_at) FROM interaction_events FINAL "
-        "WHERE occurred_at >= {floor:DateTime64(3)} ORDER BY accepted_at, event_id",
+        "WHERE occurred_at >= {floor:DateTime64(3)} OR kind = 'plan' "
+        "ORDER BY accepted_at, event_id",
         parameters={"floor": floor},
     )
     async with stream:

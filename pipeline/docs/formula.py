@@ -13,6 +13,7 @@ _READS: Final = {
     "psi": r"\sum_{k} (p_k - q_k) \ln \frac{p_k}{q_k}",
     "least_ratio": r"\frac{\min_k N_k / D_k}{\max_k N_k / D_k}",
     "time_average": r"\frac{1}{|W|} \sum_{r \in R(W)} N(r)\, \left| [t(r), u(r)) \cap W \right|",
+    "covered": r"\frac{|\{k : N_k > 0, D_k > 0\}|}{|\{k : D_k > 0\}|}",
     "mean_age": r"10^{-3} \left( T - \frac{\sum_{r \in R} N(r)}{|R|} \right)",
     "difference": r"\frac{N_{\text{candidate}}}{D_{\text{candidate}}}"
     r" - \frac{N_{\text{baseline}}}{D_{\text{baseline}}}",

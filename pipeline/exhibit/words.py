@@ -53,6 +53,7 @@ READS: Final = {
     "percentile": "the percentile, read from the counts of bins",
     "psi": "population stability index against the days before",
     "least_ratio": "the lowest rate of a group over the highest",
+    "covered": "the keys that have both, of those that have a denominator",
     "difference": "the rate of the candidate less that of the baseline",
     "time_average": "the numerator over the part of the window that has passed",
     "median_survival": "the median time until it happens, those still waiting included",

@@ -91,6 +91,7 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     plan: str = msgspec.field(name="Pk", default="")
     plan_version: str = msgspec.field(name="Pv", default="")
     activity: str = msgspec.field(name="Pa", default="")
+    owner: str = msgspec.field(name="Po", default="")
     starts_ms: int | None = msgspec.field(name="Ps", default=None)
     ends_ms: int | None = msgspec.field(name="Pe", default=None)
     value_micro: int | None = msgspec.field(name="Pm", default=None)

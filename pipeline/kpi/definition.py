@@ -18,7 +18,7 @@ Direction = Literal["higher", "lower", "none"]
 Aggregate = Literal["sum", "max", "min", "map"]
 Reads = Literal[
     "value", "age", "mean_age", "percentile", "psi", "least_ratio", "difference", "median_survival",
-    "time_average",
+    "time_average", "covered",
 ]  # fmt: skip
 Grid = Literal["window", "15m", "30m", "1h", "day"]
 

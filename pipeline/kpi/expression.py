@@ -10,7 +10,8 @@ ClickHouse SQL for the warehouse. Allowed are column names, integers, strings, `
 * ``a / b``, ``EXP(x)`` and literals with a point: real numbers, which must end in ``ROUND(x)``,
   the nearest integer, halves to even. Results are integers, strings or booleans, never reals.
 * ``BIN(x)``: the beginning of the logarithmic bin of ``pipeline/kpi/bins.py`` that ``x`` lies in.
-* A divisor is a literal or parameter other than 0, so nothing ever divides by zero.
+* A divisor is a literal or parameter other than 0, or ``GREATEST(x, 1)``, so nothing ever divides
+  by zero.
 * Logic is three-valued as in SQL; ``LEAST`` and ``GREATEST`` leave nulls out; ``IN`` takes no null.
 * Integers are 64 bits wide: results beyond that are undefined.
 """

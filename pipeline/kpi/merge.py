@@ -74,6 +74,10 @@ class Merge:
             for group, _ in r.places
         }
         self._averages = any(kpi.reads == "time_average" for kpi in plan.kpis)
+        self._gridded = {
+            (group.key, r.kpi.grid) for r in plan.readings if r.kpi.combination is not None
+            for group, _ in r.places
+        }  # fmt: skip
         self._trends = any(entry.target is not None for entry in exhibit.kpis)
         self._shares: dict[PaneKey, dict[str, Told]] = defaultdict(dict)
         self._by_source: defaultdict[str, set[PaneKey]] = defaultdict(set)
@@ -228,7 +232,7 @@ class Merge:
             windows, cell = self._windows[place], place[1]
             self._mark_current([cell])
             for size in self._sizes:
-                if Tumbling(size) in self.tumbling:
+                if Tumbling(size) in self.tumbling or (place[0], size) in self._gridded:
                     self._reach(windows, cell, size, begin_ms)
 
     def _reach(self, windows: Windows, cell: Cell, size: TumblingSize, from_ms: int) -> None:
@@ -294,16 +298,31 @@ class Merge:
         return bucket(self.zone, "day", at_ms)[0]
 
     def _await_end(self, size: TumblingSize, start_ms: int, end_ms: int, cell: Cell) -> None:
-        if Tumbling(size) not in self.tumbling:
+        if Tumbling(size) in self.tumbling:
+            for delay_ms in self._delays_ms:
+                self._await(end_ms + delay_ms, cell, Slot(Tumbling(size), start_ms))
+        if size in self.plan.grids:
+            self._await_interval(start_ms, end_ms, cell)
+
+    def _await_interval(self, start_ms: int, end_ms: int, cell: Cell) -> None:
+        """An interval of a grid counts in every window it lies in, from its end on."""
+        for window in self.plan.exhibit.windows:
+            slot = Slot(window, None)
+            match window:
+                case Tumbling(size=size):
+                    slot = Slot(window, bucket(self.zone, size, start_ms)[0])
+                case Sliding():
+                    self._await(start_ms + window.size_ms + SECOND_MS, cell, slot)
+            self._await(end_ms, cell, slot)
+
+    def _await(self, at_ms: int, cell: Cell, slot: Slot) -> None:
+        """Publish a window again when the clock has come to ``at_ms``."""
+        if at_ms <= self.clock_ms:
             return
-        for delay_ms in self._delays_ms:
-            at_ms = end_ms + delay_ms
-            if at_ms <= self.clock_ms:
-                continue
-            if at_ms not in self._ends:
-                self._ends[at_ms] = set()
-                heappush(self._end_heap, at_ms)
-            self._ends[at_ms].add((cell, Slot(Tumbling(size), start_ms)))
+        if at_ms not in self._ends:
+            self._ends[at_ms] = set()
+            heappush(self._end_heap, at_ms)
+        self._ends[at_ms].add((cell, slot))
 
     def _settle(self, clock_ms: int) -> None:
         """Buckets that the clock has made final are published again."""

@@ -305,10 +305,10 @@ class Binder:
             terms = [self._typed(arg, *allowed) for arg in node.args]
             real = any(term.type == "real" for term in terms)
             type_ = "real" if op in ("/", "EXP") or (real and op != "ROUND") else "int"
-        if op in ("/", "intDiv"):
-            divisor = terms[1]
-            if not divisor.is_constant or not divisor.value:
-                raise node.args[1].error("the divisor must be a literal or parameter, and not 0")
+        if op in ("/", "intDiv") and not _never_zero(terms[1]):
+            raise node.args[1].error(
+                "the divisor must be a literal or parameter, and not 0, or GREATEST(x, 1)"
+            )
         if any(term == NULL for term in terms):
             return NULL
         if op == "ROUND" and terms[0].type == "int":
@@ -326,3 +326,12 @@ class Binder:
             raise node.error(f"cannot compare {terms[0].type} with {terms[1].type}")
         if types & {"str", "bool"} and node.op not in ("=", "<>"):
             raise node.error(f"{node.op} compares numbers only")
+
+
+def _never_zero(divisor: Term) -> bool:
+    """Whether a divisor is a constant other than 0, or at least a positive constant."""
+    if divisor.is_constant:
+        return bool(divisor.value)
+    return divisor.op == "GREATEST" and any(
+        isinstance(term.value, int) and term.value > 0 for term in divisor.args if term.is_constant
+    )

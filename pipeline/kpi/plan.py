@@ -113,7 +113,11 @@ class Group:
         if hours is not None and not self.gauge and not hours.is_open(time_ms):
             return
         if self.shape == "map":
-            yield Contribution(self.key, cell, time_ms, self._named(fact, time_ms, as_of_ms))
+            named = self._named(fact, time_ms, as_of_ms)
+            if not self.gauge:
+                yield Contribution(self.key, cell, time_ms, named)
+            elif len(named) > 1:
+                yield Contribution(self.key, cell, NO_TIME, named)
             return
         vector = self._vector(fact, time_ms, as_of_ms)
         if not self.gauge:
@@ -151,6 +155,8 @@ class Group:
         if key is not None and _counts(series, fact, as_of_ms):
             found[f"+{key}"] = int(series.part.numerator(fact, as_of_ms) or 0)
             found[f"/{key}"] = int(series.part.denominator(fact, as_of_ms))
+            if self.gauge:
+                return found
             settles, late_ms = settles_ms(series.kpi), told_ms(fact) - time_ms
             for size in self.exhibit.sizes:
                 if late_ms > settles and self._late(size, time_ms, late_ms, settles):
@@ -335,6 +341,9 @@ def settles_ms(kpi: CompiledKpi) -> int:
 
 def maturity_ms(kpi: CompiledKpi) -> int:
     """How long after a contact the cohort of ``kpi`` is open; 0 where there is no cohort."""
+    days = kpi.parameters.get("days", 0) if kpi.cohort else 0
+    if isinstance(days, int) and days:
+        return days * 86_400_000
     for name, unit_ms in (("window_hours", 3_600_000), ("window_days", 86_400_000)):
         length = kpi.parameters.get(name)
         if isinstance(length, int | float):

@@ -67,6 +67,15 @@ Grouped = Mapping[str, tuple[int, int]]
 """Numerator and denominator by name of a group."""
 
 
+def covered(groups: Grouped) -> tuple[int, int]:
+    """How many names with a denominator have a numerator, too, and how many have a denominator.
+
+    A name counts once, whatever is summed up under it.
+    """
+    known = [numerator for numerator, denominator in groups.values() if denominator > 0]
+    return sum(numerator > 0 for numerator in known), len(known)
+
+
 def least_ratio(groups: Grouped, min_n: int) -> tuple[int, int] | None:
     """The lowest rate of a group over the highest, as numerator and denominator.
 

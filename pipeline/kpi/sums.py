@@ -16,7 +16,15 @@ from pipeline.kpi.plan import (
     Group,
     Reading,
 )
-from pipeline.kpi.stats import Grouped, difference, least_ratio, median_survival, psi, wilson
+from pipeline.kpi.stats import (
+    Grouped,
+    covered,
+    difference,
+    least_ratio,
+    median_survival,
+    psi,
+    wilson,
+)
 from pipeline.kpi.stats import value as value_of
 
 
@@ -38,16 +46,15 @@ def read_sums(merge: Merge, reading: Reading, cell: Cell, slot: Slot) -> Sums:
     if kpi.combination is not None:
         return _combined(merge, reading, cell, slot)
     group, index = reading.places[0]
+    if group.shape == "map" and group.gauge and not _is_present(merge, slot):
+        return Sums(None, None, None, None)
     if group.shape == "map":
         return _mapped(merge, reading, group, cell, slot)
     numbers = group.numbers(merge.vector(group, cell, slot), index)
     late = 0 if group.gauge else _told_late(merge, slot, numbers)
     bucket = slot.window.kind == "tumbling"
     if kpi.gauge:
-        # A bucket that is over has no present: what it held at its end depends on when one asks.
-        start_ms, end_ms = merge.bounds(slot)
-        now = not bucket or (start_ms or 0) <= merge.clock_ms < (end_ms or 0)
-        told = _gauge(merge, reading, numbers) if now else None
+        told = _gauge(merge, reading, numbers) if _is_present(merge, slot) else None
         value = None if told is None else value_of(kpi.unit, told, None, micro=kpi.micro)
         return Sums(told, None, value, None)
     numerator = numbers[NUMERATOR]
@@ -86,6 +93,17 @@ def _time_average(merge: Merge, reading: Reading, slot: Slot, numerator: int) ->
     )  # fmt: skip
     length_ms = sum(max((end or until_ms) - begin, 0) for begin, end in spans)
     return Sums(numerator, length_ms, value_of(reading.kpi.unit, numerator, length_ms), length_ms)
+
+
+def _is_present(merge: Merge, slot: Slot) -> bool:
+    """Whether a gauge holds in a window.
+
+    A bucket that is over has no present: what it held at its end depends on when one asks.
+    """
+    if slot.window.kind != "tumbling":
+        return True
+    start_ms, end_ms = merge.bounds(slot)
+    return (start_ms or 0) <= merge.clock_ms < (end_ms or 0)
 
 
 def _gauge(merge: Merge, reading: Reading, numbers: Sequence[int]) -> int | None:
@@ -161,6 +179,8 @@ def _map_sums(merge: Merge, reading: Reading, group: Group, cell: Cell, slot: Sl
         told = median_survival({int(key): pair for key, pair in found.items()})
         told = None if told is None else bins.bin_middle(told)
         return Sums(told, 1, value_of(kpi.unit, told, 1), n)
+    if kpi.reads == "covered":
+        return _fraction(reading, *covered(found), 0)
     if kpi.reads == "least_ratio":
         low_n = kpi.parameters.get("min_n", 1)
         pair = least_ratio(found, int(low_n) if isinstance(low_n, int | float) else 1)

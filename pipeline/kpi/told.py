@@ -6,12 +6,14 @@ from schemas.facts import (
     AiDecision,
     Case,
     Contact,
+    Cost,
     Evaluation,
     Fact,
     HandlingSegment,
     Interaction,
     Journey,
     MissedOffer,
+    PlanItem,
     QueueSegment,
     Session,
     Survey,
@@ -39,7 +41,7 @@ def told_ms(fact: Fact) -> int:
             return _latest(fact.started_ms, fact.ended_ms)
         case Evaluation():
             return _latest(fact.told_ms, fact.interaction_ms)
-        case AiDecision() | Case():
+        case AiDecision() | Case() | PlanItem() | Cost():
             return fact.told_ms
     return fact.entered_ms if fact.left_ms is None else fact.left_ms
 

@@ -15,6 +15,7 @@ knows it did, and shares no code with the folds and KPI definitions it is compar
 ``bots``              bot sessions
 ``handling``          conversations, holds, transfers, consultations, wrap-up
 ``aftermath``         surveys and repeat contacts
+``plans``             forecasts, required staff, rates, people, verified bots
 ``arrivals``          who contacts the center, when, and about what
 ``simulator``         puts the parts together
 ``disorder``          duplicates, delays and shuffles a stream

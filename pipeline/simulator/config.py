@@ -42,6 +42,7 @@ class SimulatorConfig:
         decline_share: Offers an agent lets ring until they are taken away.
         arrivals_stop_ms: No contact begins at or after this time, repeats included, so that a later
             ``generate`` drains the center; None for never.
+        plans: Whether forecasts, required staff, rates, people and verified bots are told, too.
         keep_truth: Whether records are kept for ``truth``; without them memory stays bounded.
     """
 
@@ -65,6 +66,7 @@ class SimulatorConfig:
     evaluation_share: float = 0.05
     case_share: float = 0.03
     arrivals_stop_ms: int | None = None
+    plans: bool = False
     keep_truth: bool = True
 
     def __post_init__(self) -> None:

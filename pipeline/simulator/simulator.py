@@ -14,6 +14,7 @@ from pipeline.simulator.contact import Center
 from pipeline.simulator.handling import Handling
 from pipeline.simulator.judgements import KINDS as JUDGEMENTS
 from pipeline.simulator.judgements import Judgements
+from pipeline.simulator.plans import Plans
 from pipeline.simulator.queueing import Queues
 from pipeline.simulator.schedules import Schedules
 from pipeline.simulator.staff import Staff, expected_load
@@ -61,6 +62,11 @@ class Simulator:
         queues = Queues(center, list(load), aftermath.end)
         schedules = Schedules(self._timeline, seed, self._id_prefix)
         staff = Staff(center, start_ms, load, queues.ready, queues.unready, schedules)
+        self._plans = (
+            Plans(config, seed, start_ms, self._id_prefix, staff.agents, load)
+            if config.plans
+            else None
+        )
         handling = Handling(center, queues, staff, aftermath.end)
         queues.connect(staff, handling.serve)
         bots = Bots(center, aftermath.end, queues.enter, judgements.answered)
@@ -74,10 +80,15 @@ class Simulator:
         """
         timeline = self._timeline
         while (at_ms := timeline.peek(until_ms)) is not None:
+            yield from self._planned(at_ms)
             _, _, kind, fields = timeline.pop()
             yield self._stamped(at_ms, kind, fields)
+        yield from self._planned(until_ms)
         self.now_ms = max(self.now_ms, until_ms)
         self.truth.known_until_ms = self.now_ms
+
+    def _planned(self, until_ms: int) -> Iterator[Event]:
+        return iter(()) if self._plans is None else self._plans.until(until_ms)
 
     def take(self, limit: int, until_ms: int) -> list[Event]:
         """At most ``limit`` events up to ``until_ms``; fewer mean that there are no more."""

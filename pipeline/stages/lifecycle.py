@@ -10,7 +10,8 @@ from typing import Final
 
 import msgspec
 
-from pipeline.folds import interaction
+from pipeline.folds import interaction, planned
+from pipeline.folds.cost import priced
 from pipeline.folds.event import Event
 from pipeline.folds.performances import Performance, performances
 from pipeline.folds.rows import CasePart, ContactRow, Folded
@@ -20,12 +21,14 @@ from pipeline.stages.admission import admit
 from pipeline.stages.configuration import Configuration
 from pipeline.stages.folding import Folding
 from pipeline.stages.publisher import Publisher
+from pipeline.stages.rates import KnownRates, tell_rate
 from pipeline.stages.travelling import Sent, tell
 from pipeline.stages.wire import (
     CASE_PREFIX,
     ContactMessage,
     Out,
     PerformanceMessage,
+    Rate,
     Restart,
     Tick,
     encode_contact,
@@ -34,9 +37,11 @@ from pipeline.stages.wire import (
 from schemas.topics import CONTACTS, PERFORMANCES
 
 _INTERACTION: Final = b"i"
+_PLAN: Final = b"l"
 _RESTARTS_KEY: Final = b"\0restarts"
 _CODE_VERSIONS: Final = {
     _INTERACTION: interaction.CODE_VERSION,
+    _PLAN: planned.CODE_VERSION,
 }
 
 
@@ -70,7 +75,11 @@ class Lifecycle(Folding[Event]):
         publisher: Publisher,
         state: Mapping[bytes, bytes],
         silence: Silence,
+        *,
+        interaction_partitions: int = 1,
     ) -> None:
+        self._partitions = interaction_partitions
+        self._rates = KnownRates(state)
         self._silence = silence
         self._states: list[tuple[str, Event]] = []
         stored = state.get(_RESTARTS_KEY)
@@ -91,7 +100,8 @@ class Lifecycle(Folding[Event]):
         if event.kind == "performer_state":
             self._states.append((key, event))
             return
-        self._touched.setdefault(_INTERACTION + key.encode(), []).append(event)
+        prefix = _PLAN if event.kind == "plan" else _INTERACTION
+        self._touched.setdefault(prefix + key.encode(), []).append(event)
 
     def restart(self, restart: Restart, out: Out) -> None:
         """A platform began anew: its open contacts end unknown, those told later included."""
@@ -103,6 +113,13 @@ class Lifecycle(Folding[Event]):
         known.sort()
         out.put(_RESTARTS_KEY, _encode_restarts(self._restarts))
         for key in self._timers.keys():  # noqa: SIM118 - not a dict
+            self._touched.setdefault(key, [])
+        self.flush(out)
+
+    def rate(self, rate: Rate, out: Out) -> None:
+        """What work costs was told or changed: all of it that had this rate is priced again."""
+        self.flush(out)
+        for key in self._rates.take(rate, out):
             self._touched.setdefault(key, [])
         self.flush(out)
 
@@ -129,19 +146,42 @@ class Lifecycle(Folding[Event]):
         self._due(key, folded.due_ms, due_ms)
         if changes.rows or changes.deleted:
             state.dues += not events
-            version = _version(key, state)
+            version = self._version(key, state)
             self._publisher.publish_facts(changes, lambda _fact_id: version, out)
-        self._tell_contacts(state, folded, _version(key, state), out)
+            if key[:1] == _PLAN:
+                told = _distinct(state)
+                tell_rate(key[1:].decode(), told, state.events, folded, self._partitions, out)
+        version = self._version(key, state)
+        self._tell_contacts(state, folded, version, out)
         stints = performances(key[1:].decode(), folded.rows, state.events)
-        self._tell_performances(state, stints, _version(key, state), out)
+        self._tell_performances(state, stints, version, out)
         encoded = encode_state(state)
         if encoded != stored:
             out.put(key, encoded)
 
     def _facts(self, key: bytes, events: list[Event], as_of_ms: int) -> Folded:
         name = key[1:].decode()
+        if key[:1] == _PLAN:
+            return planned.fold(name, events)
         restarts = self._restarts.get(events[0].source, ()) if events else ()
-        return interaction.fold(name, events, as_of_ms, self._silence, restarts)
+        folded = interaction.fold(name, events, as_of_ms, self._silence, restarts)
+        self._rates.note(key, folded)
+        costs = priced(folded.rows, self._rates.rates)
+        return folded._replace(rows=(*folded.rows, *costs))
+
+    def _version(self, key: bytes, state: KeyState) -> int:
+        """Version of the rows: rules, distinct events seen, timers fired; never a log position.
+
+        Rates are events that every interaction has seen.
+        """
+        distinct = _distinct(state)
+        if key[:1] == _INTERACTION:
+            distinct += self._rates.version
+        return (
+            (_CODE_VERSIONS[key[:1]] << 48)
+            | (min(distinct, 2**32 - 1) << 16)
+            | min(state.dues, 2**16 - 1)
+        )
 
     def _tell_contacts(self, state: KeyState, folded: Folded, version: int, out: Out) -> None:
         """Tell histories of customers and cases what changed."""
@@ -184,11 +224,6 @@ def _history_key(row: ContactRow) -> str:
     return "i" + row.header.interaction_id
 
 
-def _version(key: bytes, state: KeyState) -> int:
-    """Version of the rows: rules, distinct events seen, timers fired; never a log position."""
-    distinct = len(state.events) + len(state.seen)
-    return (
-        (_CODE_VERSIONS[key[:1]] << 48)
-        | (min(distinct, 2**32 - 1) << 16)
-        | min(state.dues, 2**16 - 1)
-    )
+def _distinct(state: KeyState) -> int:
+    """Distinct events that were ever seen of a key."""
+    return len(state.events) + len(state.seen)

@@ -12,13 +12,14 @@ from pipeline.folds.event import Event
 from pipeline.folds.performances import ShiftRow, StintRow
 from pipeline.folds.rows import CasePart, ContactRow
 from pipeline.kpi.panes import Grain, PaneKey
-from schemas.facts import Fact, columns, values
+from schemas.facts import Fact, PlanItem, columns, values
 
 CONTROL_HEADER: Final = "cx-control"
 TICK: Final = b"tick"
 RESTART: Final = b"restart"
 EXHIBIT: Final = b"exhibit"
 EXHIBITS: Final = b"exhibits"
+RATE: Final = b"rate"
 
 Headers = Sequence[tuple[str, bytes]]
 
@@ -79,6 +80,17 @@ class Restart(msgspec.Struct, frozen=True, array_like=True):
     at_ms: int
 
 
+class Rate(msgspec.Struct, frozen=True, array_like=True):
+    """What an activity costs, told to every partition; ``item`` is None once it is withdrawn.
+
+    ``version`` counts the distinct events that told of it: the highest is the newest.
+    """
+
+    plan_id: str
+    version: int
+    item: PlanItem | None
+
+
 class Share(msgspec.Struct, frozen=True, array_like=True):
     """What one source has in one pane, as of its tick."""
 
@@ -126,6 +138,8 @@ encode_tick = msgspec.msgpack.Encoder().encode
 decode_tick = msgspec.msgpack.Decoder(Tick).decode
 encode_restart = msgspec.msgpack.Encoder().encode
 decode_restart = msgspec.msgpack.Decoder(Restart).decode
+encode_rate = msgspec.msgpack.Encoder().encode
+decode_rate = msgspec.msgpack.Decoder(Rate).decode
 encode_share = msgspec.msgpack.Encoder().encode
 decode_share = msgspec.msgpack.Decoder(Share).decode
 encode_contact = msgspec.msgpack.Encoder().encode

@@ -22,6 +22,7 @@ INSTANTS: Final = frozenset({
     "started_ms", "ended_ms", "sent_ms", "answered_ms", "interaction_ms",
     "evaluated_ms", "decided_ms", "told_ms", "opened_ms", "first_resolved_ms", "resolved_ms",
     "due_ms", "done_ms", "offered_ms", "missed_ms", "callback_ms", "called_back_ms",
+    "starts_ms", "ends_ms",
 })  # fmt: skip
 """Fact columns in epoch milliseconds; each has an alias ``<name>_at`` as a date and time."""
 
@@ -50,6 +51,8 @@ VIEWS: Final = {
     "evaluation": "evaluations",
     "ai_decision": "ai_decisions",
     "case": "cases",
+    "plan": "plans",
+    "cost": "costs",
 }
 """Analysts' view of each fact kind."""
 
@@ -59,6 +62,7 @@ TIME: Final = "DateTime64(3, 'UTC')"
 _MANY_VALUED: Final = frozenset({
     "event_id", "interaction_id", "leg_id", "previous_leg_id", "customer_key", "survey_id",
     "evaluation_id", "decision_id", "case_id",
+    "plan_id",
 })  # fmt: skip
 
 _EVENT_COMMENTS: Final = {
@@ -144,6 +148,7 @@ _EVENT_COMMENTS: Final = {
     "scanned": "looked through for personal data",
     "pii_leaked": "personal data was found",
     "disclosed": "the customer was told that it is an AI",
+    "owner": "who answers for what is planned",
 }
 
 # Raw identity ends at intake: what is stored knows a keyed hash only.

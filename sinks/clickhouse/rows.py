@@ -26,7 +26,7 @@ class Row(NamedTuple):
 
 
 _LEFT_OUT: Final = frozenset(("customer",))
-_TIMES: Final = frozenset(("occurred_at", "ingested_at", "due_at"))
+_TIMES: Final = frozenset(("occurred_at", "ingested_at", "due_at", "starts_at", "ends_at"))
 
 
 def _event_fields() -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from sinks.clickhouse.rows import COLUMNS
 
 pytestmark = pytest.mark.clickhouse
 
-VIEWS = {*ddl.VIEWS.values(), "events", "kpis"}
+VIEWS = {*ddl.VIEWS.values(), "events", "kpis", "ai_performers"}
 DDL_KINDS = sorted(facts.FACT_KINDS)
 
 
@@ -43,6 +43,7 @@ async def test_plan_and_apply_until_nothing_is_left(empty):
         "0004_dead_letters.sql",
         "0005_views.sql",
         "0006_judgements_and_cases.sql",
+        "0007_plans.sql",
         "0008_working_time.sql",
         "0009_service.sql",
     ]

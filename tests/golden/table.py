@@ -236,7 +236,7 @@ def _moment(text: str) -> datetime:
 
 
 def _time(zero: datetime, text: str) -> datetime:
-    if "-" in text:
+    if "-" in text.removeprefix("-"):
         return _moment(text)
     return zero + float(text) * _SECOND
 

@@ -29,12 +29,14 @@ from pipeline.stages.publisher import Publisher, sources
 from pipeline.stages.wire import (
     EXHIBIT,
     EXHIBITS,
+    RATE,
     TICK,
     Headers,
     Tick,
     control_kind,
     decode_contact,
     decode_performance,
+    decode_rate,
     decode_tick,
 )
 from schemas.interaction import InteractionEvent
@@ -185,6 +187,8 @@ class World:
                 aligned = take(memory, record)  # type: ignore[arg-type]
                 if aligned is not None:
                     memory.publish(aligned, overlay, lambda _key, _value: None)
+            elif control_kind(record.headers) == RATE:
+                memory.rate(decode_rate(record.value or b""), overlay)
             elif ticks:
                 memory.tick(decode_tick(record.value or b""), overlay)
             elif control_kind(record.headers) == EXHIBIT:
@@ -217,7 +221,9 @@ class World:
             clock_topics=topics,
         )
         if lifecycle:
-            return Lifecycle(self.exhibits, publisher, state, self._silence)
+            return Lifecycle(
+                self.exhibits, publisher, state, self._silence, interaction_partitions=count
+            )
         stage = Journeys if owned.stage == "journeys" else Performers
         return stage(self.exhibits, publisher, state, sources("lifecycle", count))
 

@@ -86,6 +86,7 @@ CREATE TABLE IF NOT EXISTS interaction_events
     `scanned` Nullable(Bool) COMMENT 'looked through for personal data',
     `pii_leaked` Nullable(Bool) COMMENT 'personal data was found',
     `disclosed` Nullable(Bool) COMMENT 'the customer was told that it is an AI',
+    `owner` LowCardinality(Nullable(String)) COMMENT 'who answers for what is planned',
     `event` String CODEC(ZSTD(3)) COMMENT 'the accepted event as JSON, exactly as it was on the topic',
     `content_hash` UInt64 COMMENT 'hash of the content; the greater one wins among equal record_versions',
     `version` UInt128 MATERIALIZED bitShiftLeft(toUInt128(record_version), 64) + content_hash COMMENT 'order of the versions of one event: record_version, then content_hash',

@@ -360,6 +360,7 @@ SELECT
     `scanned`,
     `pii_leaked`,
     `disclosed`,
+    `owner`,
     `event`,
     `kafka_topic`,
     `kafka_partition`,

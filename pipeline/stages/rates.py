@@ -1,0 +1,82 @@
+"""Rates in every partition: told by the partition of the plan item, kept by all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+import msgspec
+
+from pipeline.folds.cost import Rates
+from pipeline.folds.event import Event
+from pipeline.folds.rows import Folded
+from pipeline.stages.wire import CONTROL_HEADER, RATE, Out, Rate, encode_rate
+from schemas.facts import HandlingSegment, PlanItem
+from schemas.topics import INTERACTIONS
+
+_KEY: Final = b"\0rates"
+_RATE: Final = "rate"
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(dict[str, Rate]).decode
+
+
+class KnownRates:
+    """The rates a partition knows, and when the work of its interactions began.
+
+    Attributes:
+        rates: Those in use.
+        version: Counts what was ever told of rates; it grows with the set of their events.
+    """
+
+    def __init__(self, state: Mapping[bytes, bytes]) -> None:
+        stored = state.get(_KEY)
+        self._known: dict[str, Rate] = _decode(stored) if stored is not None else {}
+        self._began_ms: dict[bytes, tuple[int, int]] = {}
+        self._index()
+
+    def _index(self) -> None:
+        told = self._known.values()
+        self.rates = Rates(rate.item for rate in told if rate.item is not None)
+        self.version = sum(rate.version for rate in told)
+
+    def note(self, key: bytes, folded: Folded) -> None:
+        """Remember when the work of an interaction began, for rates that come later."""
+        began = [r.fact.accepted_ms for r in folded.rows if isinstance(r.fact, HandlingSegment)]
+        if began:
+            self._began_ms[key] = (min(began), max(began))
+        else:
+            self._began_ms.pop(key, None)
+
+    def take(self, rate: Rate, out: Out) -> list[bytes]:
+        """Let ``rate`` be known; keys of interactions whose work it, or the one before, prices."""
+        before = self._known.get(rate.plan_id)
+        if before is not None and before.version >= rate.version:
+            return []
+        self._known[rate.plan_id] = rate
+        self._index()
+        out.put(_KEY, _encode(self._known))
+        items = [told.item for told in (before, rate) if told is not None and told.item is not None]
+        return sorted(
+            key
+            for key, (first_ms, last_ms) in self._began_ms.items()
+            if any(_reaches(item, first_ms, last_ms) for item in items)
+        )
+
+
+def _reaches(item: PlanItem, first_ms: int, last_ms: int) -> bool:
+    return item.starts_ms <= last_ms and (item.ends_ms is None or first_ms < item.ends_ms)
+
+
+def tell_rate(
+    plan_id: str, version: int, events: Iterable[Event], folded: Folded, partitions: int, out: Out
+) -> None:
+    """Tell every partition of a plan item that is, or once was, a rate."""
+    if all(event.plan != _RATE for event in events):
+        return
+    items = [row.fact for row in folded.rows if isinstance(row.fact, PlanItem)]
+    item = next((item for item in items if item.plan == _RATE), None)
+    value = encode_rate(Rate(plan_id, version, item))
+    for number in range(partitions):
+        out.send(
+            INTERACTIONS, None, value, partition=number, headers=((CONTROL_HEADER, RATE),)
+        )  # fmt: skip
