@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from pipeline.simulator import SimulatorConfig
+from pipeline.simulator.judgements import KINDS as JUDGEMENTS
 from schemas.interaction import EVENT_ADAPTER
 from tests.unit.simulator.center import Event, run
 
@@ -53,6 +54,6 @@ def test_breaks_lie_within_the_shift_and_some_are_moved():
 
 def test_plans_take_no_number_of_the_story():
     events = run(SimulatorConfig(events_per_second=10), hours=0.1).events
-    story = [event for event in events if event["kind"] != "plan"]
+    story = [event for event in events if event["kind"] not in ("plan", *JUDGEMENTS)]
     assert [event["source_seq"] for event in story] == list(range(1, len(story) + 1))
     assert not any("source_seq" in event for event in plans(events))
