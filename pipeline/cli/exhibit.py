@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from pipeline.cli import exhibit_log
 from pipeline.cli.exhibits import read_exhibits
 from pipeline.cli.output import Exit, fail, say
 from pipeline.cli.settings import read_settings
@@ -26,7 +27,12 @@ from pipeline.settings import ClickHouseSettings
 from schemas.exhibit import Exhibit
 from sinks.clickhouse.client import connect
 
-app = typer.Typer(help="Check, explain, compare and report exhibits.", no_args_is_help=True)
+app = typer.Typer(
+    help="Check, explain, compare and report exhibits; change those in force.", no_args_is_help=True
+)
+app.command("apply")(exhibit_log.apply)
+app.command("end")(exhibit_log.end)
+app.command("list")(exhibit_log.list_exhibits)
 File = Annotated[Path, typer.Argument(help="Exhibit file.")]
 
 

@@ -22,7 +22,7 @@ COMMANDS: Final = {
     "replay": "Run files through the real pipeline and print what comes out.",
     "sql": "Ask the ClickHouse of a running demo.",
     "inventory": "List the AI performers of every KCR task.",
-    "exhibit": "Check, explain, compare and report exhibits.",
+    "exhibit": "Check, explain, compare, report and change exhibits.",
     "topics": "See and make the topics of a cluster.",
     "migrate": "See and make the tables in ClickHouse.",
     "keys": "Make the secret of customer keys.",

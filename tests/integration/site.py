@@ -251,6 +251,15 @@ class Site:
         assert done.returncode == expect, done.stdout + done.stderr
         return done.stdout
 
+    def refused(self, *arguments: str) -> str:
+        """Run a command line that must end with a mistake of its user; what it complained."""
+        done = subprocess.run(
+            [str(_COMMAND), *arguments],
+            env=self.environment, capture_output=True, text=True, check=False, timeout=120,
+        )  # fmt: skip
+        assert done.returncode == 2, done.stdout + done.stderr
+        return done.stderr
+
     def worker(
         self, roles: Iterable[str] = (), *, spoiled: str = "", **environment: str
     ) -> Process:
