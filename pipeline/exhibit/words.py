@@ -18,6 +18,7 @@ EVENTS: Final = {
         "accepted", "hold", "resume", "consult", "transfer", "left", "wrapup_started",
         "wrapup_ended", "bot_started", "bot_turn", "handoff", "bot_ended", "completed", "record",
     ),
+    "missed_offer": ("ringing", "declined", "accepted", "abandoned", "left_queue"),
     "interaction": ("every event of the interaction",),
     "survey": ("survey_sent", "survey_answered", "accepted", "bot_started"),
     "contact": ("every event of the customer's interactions",),
