@@ -25,6 +25,7 @@ EVENTS: Final = {
     "journey": ("every event of the customer's interactions",),
     "performer_time": ("performer_state", "plan", "every event of the contacts served"),
     "case": ("case_opened", "case_resolved", "case_reopened", "every event of its contacts"),
+    "cost": ("plan", "every event of the contacts served"),
     "session": ("performer_state", "every event of the contacts served"),
 }  # fmt: skip
 """Kinds of events that facts are made of; what is not here is made of the kind of its own name."""
