@@ -142,9 +142,7 @@ def _page(definition: Definition, kpi: CompiledKpi, examples: Iterable[tuple[str
         parts.append(f"## Who reports it how\n\n{table(head, reported)}")
     if links := "".join(f"- [{title}]({path})\n" for title, path in examples):
         parts.append(f"## Worked examples\n\n{links}")
-    sql = query(kpi)
-    if sql is not None:
-        parts.append(f"## SQL\n\nWith default parameters:\n\n```sql\n{sql}\n```\n")
+    parts.append(f"## SQL\n\nWith default parameters:\n\n```sql\n{query(kpi)}\n```\n")
     cited = ", ".join(f"[{name}](README.md#sources)" for name in definition.source)
     parts.append(f"Source: {cited or _OWN}.\n")
     return "\n".join(parts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from pipeline.kpi.catalogue import CompiledKpi, CompiledPart
@@ -10,14 +11,11 @@ from schemas.facts import columns
 CLOCK: Final = "{as_of_ms:Int64}"
 
 
-def query(kpi: CompiledKpi) -> str | None:
-    """SQL of a KPI over all time: columns ``numerator`` and ``denominator``.
+def query(kpi: CompiledKpi) -> str:
+    """ClickHouse SQL of a KPI over all time: columns ``numerator`` and ``denominator``.
 
-    A composite is combined of its parts; a map gives one row a key, whose reading follows. None for
-    what is clipped, which all time has no end for.
+    A composite is combined of its parts; a map gives one row a key, whose reading follows.
     """
-    if any(part.until is not None for part in kpi.parts):
-        return None
     if kpi.combination is not None:
         totals = ((part.name, _totals(kpi, part)) for part in kpi.parts)
         parts = ",\n".join(f"  tupleElement(({sql}), 1) AS {name}" for name, sql in totals)
@@ -32,7 +30,9 @@ def query(kpi: CompiledKpi) -> str | None:
 def _totals(kpi: CompiledKpi, part: CompiledPart) -> str:
     sql = part.sql
     aggregate = "sum" if part.aggregate == "map" else part.aggregate
-    numerator = f"{aggregate}({sql['numerator']})"
+    length = _length(sql)
+    numerator = f"{aggregate}({sql['numerator']}{length})"
+    denominator = "NULL" if kpi.total else f"sum({sql['denominator']}{length})"
     conditions = [sql["of"]] if sql["of"] != "TRUE" else []
     if sql["time"] not in _never_null(part.fact):
         conditions.append(f"({sql['time']}) IS NOT NULL")
@@ -45,13 +45,21 @@ def _totals(kpi: CompiledKpi, part: CompiledPart) -> str:
     lines = [
         "SELECT",
         f"  {numerator} AS numerator,",
-        f"  sum({sql['denominator']}) AS denominator",
+        f"  {denominator} AS denominator",
         f"FROM {part.fact}s",
     ]
     if conditions:
         told = [f"({one})" if " OR " in one else one for one in conditions]
         lines.append("WHERE " + "\n  AND ".join(told))
     return "\n".join(lines)
+
+
+def _length(sql: Mapping[str, str]) -> str:
+    """Of what is clipped, the factor of every row: its milliseconds up to the clock."""
+    if "until" not in sql:
+        return ""
+    end = f"least(coalesce({sql['until']}, {CLOCK}), {CLOCK})"
+    return f" * greatest({end} - {sql['time']}, 0)"
 
 
 def _never_null(fact: str) -> frozenset[str]:

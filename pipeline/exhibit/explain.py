@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Final
 
 from pipeline.docs.sql import query
@@ -40,7 +40,7 @@ def explain(exhibit: Exhibit, catalogue: Catalogue, *, sql: bool = False) -> str
         told = _entry(exhibit, entry, kpi, definition)
         lines += [f"   {title:<{_WIDTH}}{text}" for title, text in told]
         if sql:
-            lines += ["", *_sql(kpi)]
+            lines += ["", *(f"   {line}" for line in query(kpi).splitlines())]
     return "\n".join(lines) + "\n"
 
 
@@ -115,10 +115,3 @@ def _by_preset(definition: Definition, entry: KpiEntry, preset: Preset, kpi: Com
     if wanted is not None and wanted != kpi.attribution:
         found.append(f"by {kpi.attribution}, since this KPI cannot be by {wanted}")
     return "; ".join(found)
-
-
-def _sql(kpi: CompiledKpi) -> Iterable[str]:
-    text = query(kpi)
-    if text is None:
-        return ("   -- split over windows; all time is no window",)
-    return (f"   {line}" for line in text.splitlines())

@@ -18,12 +18,14 @@ EVENTS: Final = {
         "accepted", "hold", "resume", "consult", "transfer", "left", "wrapup_started",
         "wrapup_ended", "bot_started", "bot_turn", "handoff", "bot_ended", "completed", "record",
     ),
+    "missed_offer": ("ringing", "declined", "accepted", "abandoned", "left_queue"),
     "interaction": ("every event of the interaction",),
     "survey": ("survey_sent", "survey_answered", "accepted", "bot_started"),
     "contact": ("every event of the customer's interactions",),
     "journey": ("every event of the customer's interactions",),
     "performer_time": ("performer_state", "plan", "every event of the contacts served"),
     "case": ("case_opened", "case_resolved", "case_reopened", "every event of its contacts"),
+    "cost": ("plan", "every event of the contacts served"),
     "session": ("performer_state", "every event of the contacts served"),
 }  # fmt: skip
 """Kinds of events that facts are made of; what is not here is made of the kind of its own name."""

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from pipeline.kpi import catalogue
-from schemas.exhibit import load_exhibit
+from schemas.exhibit_file import load_exhibit
 from sinks.wallboard.definition import describe
 
 
