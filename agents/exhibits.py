@@ -2,8 +2,8 @@
 
 in: ``cx.partials``, by exhibit, with the ticks of every source; read from its beginning at restore.
 state: published values, whose changelog is the output ``cx.kpis`` itself.
-out: ``cx.kpis``, once they are committed to whoever shows values, too; to ``cx.interactions`` goes
-which versions of exhibits are not shown any more.
+out: ``cx.kpis``, and ``cx.clocks``, what they are as of; once committed, to whoever shows values; to
+``cx.interactions`` goes which versions of exhibits are not shown any more.
 """
 
 from __future__ import annotations
@@ -17,14 +17,15 @@ from pipeline.stages.exhibits import Exhibits, Place
 from pipeline.stages.wire import (
     EXHIBITS,
     TICK,
+    Out,
     Tick,
     control_kind,
     decode_share,
     decode_tick,
     parse_share_key,
 )
-from schemas.topics import CONTACTS, INTERACTIONS, KPIS, PARTIALS, PERFORMANCES
-from schemas.values import ExhibitValue, decode_value
+from schemas.topics import CLOCKS, CONTACTS, INTERACTIONS, KPIS, PARTIALS, PERFORMANCES
+from schemas.values import ExhibitClock, ExhibitValue, decode_value, encode_clock, rfc3339
 
 
 class Display(Protocol):
@@ -70,6 +71,14 @@ def take(owned: Exhibits, record: Record) -> Tick | None:
     return None
 
 
+def _tell_clock(owned: _Owned, out: Out) -> None:
+    """Say what the values are as of: they are published only when they change."""
+    if owned.shown:
+        clock = ExhibitClock(tuple(sorted(owned.shown)), rfc3339(owned.clock_ms))
+        key = str(owned.partition).encode()
+        out.send(CLOCKS, key, encode_clock(clock), partition=owned.partition)
+
+
 def exhibits(app: BatchApp, started_with: Configuration, displays: Iterable[Display]) -> Stage:
     """Register the exhibits agent on ``app``; values go to ``displays`` once committed."""
 
@@ -95,7 +104,7 @@ def exhibits(app: BatchApp, started_with: Configuration, displays: Iterable[Disp
         app,
         "exhibits",
         topics=(PARTIALS,),
-        outputs=(KPIS, INTERACTIONS),
+        outputs=(KPIS, CLOCKS, INTERACTIONS),
         knows=(INTERACTIONS, CONTACTS, PERFORMANCES, PARTIALS),
         changelog=KPIS,
         memory=memory,
@@ -113,6 +122,7 @@ def exhibits(app: BatchApp, started_with: Configuration, displays: Iterable[Disp
                     if aligned is not None:
                         checkpoint.timestamp_ms = owned.clock_ms
                         owned.publish(aligned, checkpoint, changed.__setitem__)
+                        _tell_clock(owned, checkpoint)
 
                 def show(
                     owned: _Owned = owned, changed: Mapping[bytes, ExhibitValue | None] = changed

@@ -94,6 +94,15 @@ class Settings(BaseSettings):
         0.9,
         description="a larger refused share of a partition's last 10,000 stops it; 1: never",
     )
+    wallboard_host: str = Field("127.0.0.1", description="address the wallboard listens on")
+    wallboard_port: Annotated[int, Field(ge=0, le=65_535)] = Field(
+        0, description="port of the wallboard, 0 for any free one"
+    )
+    wallboard_rows: Literal["local", "always", "never"] = Field(
+        "local",
+        description="whether the wallboard lists the interactions behind a value: only to this "
+        "machine, to everyone it is shown to, or to nobody",
+    )
     clickhouse: ClickHouseSettings = Field(default_factory=ClickHouseSettings)
 
     @field_validator("roles", "platforms", "platform_options", "exhibits", mode="before")

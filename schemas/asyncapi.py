@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final, NamedTuple
 
 from schemas.topics import (
+    CLOCKS,
     CONTACTS,
     DEAD_LETTERS,
     FACTS,
@@ -84,6 +85,12 @@ _MESSAGES: Final[dict[str, tuple[_Message, ...]]] = {
             "exhibitValue", _JSON,
             "One exhibit value; null says that nothing is published under the key any more.",
             "exhibit-value.schema.json",
+        ),
+    ),
+    CLOCKS: (
+        _Message(
+            "exhibitClock", _JSON, "The clock that a partition's exhibit values are as of.",
+            "exhibit-clock.schema.json",
         ),
     ),
     DEAD_LETTERS: (

@@ -20,7 +20,7 @@ from schemas.exhibit import SLIDING_MS, TUMBLING_SIZES, Exhibit
 from schemas.facts import DIMENSIONS, FACT_KINDS, columns
 from schemas.interaction import event_json_schema
 from schemas.presets import preset_names
-from schemas.values import ExhibitValue
+from schemas.values import ExhibitClock, ExhibitValue
 
 FOLDER: Final = Path(__file__).parent / "json"
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
@@ -73,6 +73,12 @@ def exhibit_value_schema() -> Schema:
     """An exhibit value: the value of a record on ``cx.kpis``, a line of ``replay --json``."""
     body = _one_line(msgspec.json.schema(ExhibitValue))
     return _document("exhibit-value", "Exhibit value", _without_titles(body))
+
+
+def exhibit_clock_schema() -> Schema:
+    """The clock of exhibit values: the value of a record on ``cx.clocks``."""
+    body = _one_line(msgspec.json.schema(ExhibitClock))
+    return _document("exhibit-clock", "Clock of exhibit values", _without_titles(body))
 
 
 def _one_line(node: Any) -> Any:
@@ -178,6 +184,7 @@ def documents() -> dict[str, str]:
         "interaction-event.schema.json": event_schema(),
         "fact.schema.json": fact_schema(),
         "exhibit-value.schema.json": exhibit_value_schema(),
+        "exhibit-clock.schema.json": exhibit_clock_schema(),
         "exhibit.schema.json": exhibit_schema(),
         "dead-letter-headers.schema.json": dead_letter_schema(),
         "asyncapi.json": asyncapi(version("cxstream")),

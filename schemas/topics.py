@@ -35,6 +35,7 @@ PERFORMANCES: Final = "cx.performances"
 PARTIALS: Final = "cx.partials"
 KPIS: Final = "cx.kpis"
 EXHIBITS: Final = "cx.exhibits"
+CLOCKS: Final = "cx.clocks"
 DEAD_LETTERS: Final = "cx.dead-letters"
 
 
@@ -76,12 +77,16 @@ TOPICS: Final[dict[str, Topic]] = {
         ),
         Topic(
             KPIS, "exhibit, as, window, dimensions, state", "compact", None,
-            ("exhibits",), ("sink", "replay"),
+            ("exhibits",), ("sink", "replay", "wallboard"),
             "exhibit values, the last one of each key",
         ),
         Topic(
             EXHIBITS, "source", "compact", None, ("lifecycle",), ("exhibit",),
             "exhibits in force in each partition of cx.interactions",
+        ),
+        Topic(
+            CLOCKS, "partition", "compact", None, ("exhibits",), ("wallboard",),
+            "the clock that the values of a partition of cx.kpis are as of",
         ),
         Topic(
             DEAD_LETTERS, "source position", "delete", 7 * DAY_MS,

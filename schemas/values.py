@@ -85,5 +85,17 @@ class ExhibitValue(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+class ExhibitClock(msgspec.Struct, frozen=True):
+    """The clock that all values of ``exhibits``, those of one partition, are as of.
+
+    Values are published when they change; only their clock tells quiet from an outage.
+    """
+
+    exhibits: tuple[str, ...]
+    as_of: str
+
+
+encode_clock = msgspec.json.Encoder().encode
+decode_clock = msgspec.json.Decoder(ExhibitClock).decode
 encode_value = msgspec.json.Encoder().encode
 decode_value = msgspec.json.Decoder(ExhibitValue).decode

@@ -17,6 +17,7 @@ COMMANDS: Final = {
     "demo": "Run the whole pipeline with a simulated contact center until Ctrl-C.",
     "worker": "Run stages of the pipeline on a Kafka, as deployed.",
     "health": "Ask a worker whether it is alive, or ready.",
+    "wallboard": "Serve the live page of a Kafka's exhibits.",
     "simulate": "Write the events of a simulated contact center.",
     "replay": "Run files through the real pipeline and print what comes out.",
     "sql": "Ask the ClickHouse of a running demo.",

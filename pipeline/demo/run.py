@@ -29,10 +29,12 @@ from pipeline.identity import make_key
 from pipeline.kpi import catalogue
 from pipeline.microbatch import Broker
 from pipeline.microbatch.pacing import Pacer
+from pipeline.microbatch.restore import partition_count
 from pipeline.runtime import broker_of, make_topics, serve_metrics, wiring_of
 from pipeline.settings import ClickHouseSettings, Settings
 from pipeline.simulator import DisorderConfig, SimulatorConfig
 from schemas.exhibit import Exhibit
+from schemas.topics import KPIS
 from sinks.clickhouse import definitions
 from sinks.clickhouse.client import connect
 from sinks.clickhouse.coalesce import Coalescer
@@ -40,6 +42,10 @@ from sinks.clickhouse.migrate import apply as migrate
 from sinks.clickhouse.observer import SinkMetrics
 from sinks.clickhouse.writer import ClickHouseWriter
 from sinks.prometheus import ExhibitCollector
+from sinks.wallboard.access import lists_rows
+from sinks.wallboard.board import Board as WallboardBoard
+from sinks.wallboard.rows import RowSource
+from sinks.wallboard.server import WallboardServer
 
 LIVE_HORIZON = timedelta(days=35)
 _REFRESH_SECONDS = 1.0
@@ -90,9 +96,13 @@ async def demo(settings: Settings, options: Options) -> None:
         broker, lasting = await asyncio.to_thread(_log, settings, options, stack)
         board = Board(options.exhibits)
         ready = asyncio.Event()
-        wiring = _wiring(settings, broker, options.exhibits, board, database, stack, ready)
+        wallboard = await _wallboard(settings, broker, options.exhibits)
+        wiring = _wiring(
+            settings, broker, options.exhibits, board, wallboard, database, stack, ready
+        )
+        page = await _serve(wallboard, settings, database, stack)
         address = serve_metrics(settings.metrics_host, settings.metrics_port, wiring.health)
-        _tell(options.say, settings, address, broker, clickhouse, database)
+        _tell(options.say, settings, page, address, broker, clickhouse, database)
         worker = await stack.enter_async_context(Worker(wiring))
         feeder = Feeder(broker)
         await feeder.start()
@@ -138,6 +148,7 @@ def _wiring(
     broker: Broker,
     exhibits: list[Exhibit],
     board: Board,
+    wallboard: WallboardBoard,
     database: ClickHouseSettings,
     stack: AsyncExitStack,
     ready: asyncio.Event,
@@ -150,26 +161,58 @@ def _wiring(
     stack.callback(metrics.REGISTRY.unregister, collector)
     return replace(
         wiring_of(settings, broker, exhibits),
-        displays=(board, collector),
+        displays=(board, wallboard, collector),
         sink=Coalescer(writer),
         # Time stands still until earlier events are back: no value may be shown without them.
         clock_runs=ready.is_set,
     )
 
 
+async def _wallboard(settings: Settings, broker: Broker, exhibits: list[Exhibit]) -> WallboardBoard:
+    """The wallboard's values. This process owns every partition, so they are whole."""
+    return WallboardBoard(
+        exhibits,
+        catalogue.load(),
+        await partition_count(broker, KPIS),
+        3 * settings.tick_seconds + 2,
+        (lambda: time.time_ns() // 1_000_000) if settings.ticks == "wall" else None,
+    )
+
+
+async def _serve(
+    wallboard: WallboardBoard,
+    settings: Settings,
+    database: ClickHouseSettings,
+    stack: AsyncExitStack,
+) -> str:
+    """Start the wallboard's server; its address."""
+    rows = None
+    if lists_rows(settings):
+        rows = RowSource(database, catalogue.load())
+        stack.push_async_callback(rows.close)
+    server = WallboardServer(
+        wallboard, catalogue.load(), rows=rows,
+        host=settings.wallboard_host, port=settings.wallboard_port,
+    )  # fmt: skip
+    return (await stack.enter_async_context(server)).address
+
+
 def _tell(
     say: Callable[[str], None],
     settings: Settings,
+    page: str,
     address: str,
     broker: Broker,
     clickhouse: EmbeddedClickHouse,
     database: ClickHouseSettings,
 ) -> None:
+    say(f"wallboard   {page}")
     say(f"Kafka       {broker.bootstrap}")
     say(f"metrics     {address}")
     say(f"ClickHouse  {clickhouse.url} user {database.user}, native port {clickhouse.native_port}")
     say("query it    .venv/bin/cxstream sql 'SELECT * FROM kpis LIMIT 10'")
     where = {
+        "wallboard": page,
         "kafka": broker.bootstrap,
         "metrics": address,
         "clickhouse": {

@@ -9,6 +9,7 @@ from pipeline.embedded.broker import EmbeddedBroker
 from pipeline.microbatch import Broker
 from pipeline.microbatch.pacing import Pacer
 from schemas.topics import (
+    CLOCKS,
     CONTACTS,
     DEAD_LETTERS,
     FACTS,
@@ -19,7 +20,7 @@ from schemas.topics import (
     raw_topic,
 )
 
-_TOPICS = (INTERACTIONS, FACTS, CONTACTS, PERFORMANCES, PARTIALS, KPIS, DEAD_LETTERS)
+_TOPICS = (INTERACTIONS, FACTS, CONTACTS, PERFORMANCES, PARTIALS, KPIS, CLOCKS, DEAD_LETTERS)
 
 
 class EmbeddedLog:

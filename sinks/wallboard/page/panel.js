@@ -1,0 +1,149 @@
+/** What a KPI means, and which interactions made its value. Opens on Enter, closes on Escape. */
+
+import { element } from "./dom.js";
+import * as format from "./format.js";
+import { query } from "./selection.js";
+import { word } from "./status.js";
+
+export class Panel {
+  constructor(dialog) {
+    this.dialog = dialog;
+    dialog.addEventListener("click", (event) => {
+      if (event.target === dialog) dialog.close();
+    });
+  }
+
+  async open(tile, section) {
+    const told = tile.told;
+    const path = `${encodeURIComponent(told.exhibit)}/${encodeURIComponent(told.name)}`;
+    this.dialog.replaceChildren(this.bar(told.title), element("p", {}, "Loading the definition …"));
+    if (!this.dialog.open) this.dialog.showModal();
+    this.dialog.scrollTop = 0;
+    const body = await fetched(`definition/${path}`);
+    if (body === null) {
+      this.dialog.replaceChildren(this.bar(told.title), element("p", {}, "The server does not answer."));
+      return;
+    }
+    this.dialog.replaceChildren(
+      this.bar(body.title), identity(body), reading(told, section), element("p", { class: "traps" }, body.traps),
+      ...this.rows(path, told, section), ...parameters(body), ...formulas(body), ...population(body), ...sources(body),
+    );
+  }
+
+  bar(title) {
+    const close = element("button", { type: "button" }, "Close");
+    close.addEventListener("click", () => this.dialog.close());
+    return element("div", { class: "bar" }, element("h2", { id: "panel-title" }, title), close);
+  }
+
+  rows(path, told, section) {
+    const place = element("div", { "aria-live": "polite" });
+    const button = element("button", { type: "button" }, "List the interactions behind this value");
+    button.addEventListener("click", async () => {
+      button.disabled = true;
+      place.replaceChildren(element("p", {}, "Asking ClickHouse …"));
+      const text = query().toString();
+      place.replaceChildren(...listed(await fetched(`rows/${path}${text ? `?${text}` : ""}`), told, section));
+      button.disabled = false;
+    });
+    return [element("h3", {}, "Interactions"), button, place];
+  }
+}
+
+async function fetched(path) {
+  try {
+    const answer = await fetch(path);
+    return answer.ok ? await answer.json() : null;
+  } catch {
+    return null;
+  }
+}
+
+function identity(body) {
+  const name = body.name === body.kpi ? body.kpi : `${body.name}: ${body.kpi}`;
+  return element("p", { class: "id" }, `${name}, version ${body.version}; ${body.unit}, ${body.better}; ${body.attribution_meaning}`);
+}
+
+function reading(told, section) {
+  const range = format.interval(told.low, told.high);
+  const state = section.freshness.state === "live" ? word(told.status) : word("old");
+  const facts = [
+    state,
+    told.target ? `target ${format.target(told.target, told.unit)}` : "",
+    told.n === null ? "" : `n ${format.count(told.n)}`,
+    range ? `95 % interval ${range}` : "",
+    told.revision ? `${told.state}, revision ${told.revision}` : told.state,
+    windowed(told, section),
+  ];
+  return element("p", { class: "reading" }, element("span", { class: "now" }, format.shown(told.value, told.unit)),
+    element("span", {}, facts.filter(Boolean).join(" · ")));
+}
+
+function windowed(told, section) {
+  const { start, end } = told.window;
+  const name = format.windowName(section.window);
+  if (start === null) return name;
+  return `${name}, ${format.moment(Date.parse(start), section.time_zone)} to ${format.clock(Date.parse(end), section.time_zone)}`;
+}
+
+const pair = (name, ...content) => [element("dt", {}, name), element("dd", {}, ...content)];
+
+function parameters(body) {
+  if (!body.parameters.length) return [];
+  const pairs = body.parameters.flatMap(({ name, value, meaning }) =>
+    pair(name, typeof value === "object" ? JSON.stringify(value) : String(value), element("small", {}, meaning)));
+  return [element("h3", {}, "Parameters"), element("dl", {}, ...pairs)];
+}
+
+function formulas(body) {
+  const parts = body.formulas.flatMap(({ name, counts, lines }) => [
+    element("p", {}, name ? `${name}: ${counts}` : counts),
+    element("dl", {}, ...lines.flatMap(([place, text]) => pair(place, element("code", {}, text)))),
+  ]);
+  return [element("h3", {}, "How it is counted"), ...parts];
+}
+
+function population(body) {
+  const pairs = Object.entries(body.population).flatMap(([name, values]) => pair(name, values.join(", ")));
+  const minimum = body.min_n ? pair("min n", `below ${body.min_n} a target is neither met nor missed`) : [];
+  return [element("h3", {}, "Population"), element("dl", {}, ...pairs, ...minimum)];
+}
+
+function sources(body) {
+  if (!body.sources.length) return [];
+  return [element("h3", {}, "Sources"), element("ul", {}, ...body.sources.map((text) => element("li", {}, text)))];
+}
+
+function listed(answer, told, section) {
+  if (answer === null) return [element("p", {}, "The server does not answer.")];
+  if (!answer.offered) {
+    return [element("p", {}, "This wallboard does not list interactions. Give it a ClickHouse with "
+      + "CXSTREAM_CLICKHOUSE_HOST and a user that may only read; shown beyond this machine it also needs "
+      + "CXSTREAM_WALLBOARD_ROWS=always.")];
+  }
+  if (answer.error) return [element("p", {}, `There is no list: ${answer.error}.`)];
+  const { rows, total, as_of: asOf } = answer.found;
+  const known = total === null ? "" : ` of ${format.count(total)}`;
+  const caption = `${format.count(rows.length)}${known} facts counted as of ${format.clock(Date.parse(asOf), section.time_zone)}. `
+    + "ClickHouse can be some seconds behind.";
+  return rows.length ? [element("p", {}, caption), table(rows, told, section)] : [element("p", {}, caption)];
+}
+
+function table(rows, told, section) {
+  const parts = rows.some((row) => row.part);
+  const heads = ["time", "interaction", "channel", "queue", "by", ...(parts ? ["part"] : []), told.unit === "seconds" ? "seconds" : "adds"];
+  const body = rows.map((row) => element("tr", {},
+    ...[format.moment(row.at_ms, section.time_zone), row.interaction_id, row.channel, row.queue, row.performer_kind,
+      ...(parts ? [row.part] : [])].map((text) => element("td", {}, text)),
+    element("td", { class: "number" }, adds(row, told))));
+  return element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Interactions" },
+    element("table", {}, element("thead", {}, element("tr", {}, ...heads.map((name) => element("th", { scope: "col" }, name)))),
+      element("tbody", {}, ...body)));
+}
+
+/** What a fact adds: a time in seconds, else numerator and denominator as they are. */
+function adds(row, told) {
+  if (row.numerator === null) return format.DASH;
+  if (told.unit === "seconds") return (row.numerator / 1000).toFixed(1);
+  return told.unit === "count" ? String(row.numerator) : `${row.numerator} of ${row.denominator}`;
+}

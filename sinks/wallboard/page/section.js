@@ -1,0 +1,83 @@
+/** One exhibit: its heading, whether it is current, and its tiles, the worst first. */
+
+import { arrange, element, setText } from "./dom.js";
+import * as format from "./format.js";
+import { Tile } from "./tile.js";
+import { word } from "./status.js";
+
+const SUMMED = ["missed", "trending", "met", "n_below_min"];
+
+export class Section {
+  constructor(open) {
+    this.open = open;
+    this.tiles = new Map();
+    this.heading = element("h2");
+    this.about = element("p", { class: "about" });
+    this.sum = element("p", { class: "sum" });
+    this.notice = element("p", { class: "notice", hidden: "" });
+    this.silent = element("p", { class: "silent", hidden: "" });
+    this.measured = element("ul", { class: "tiles measured" });
+    this.counted = element("ul", { class: "tiles counted" });
+    this.node = element("section", { class: "exhibit" },
+      element("header", {}, this.heading, this.about, this.sum),
+      this.notice, this.silent, this.measured, this.counted);
+  }
+
+  /** Show a section of a frame. `lost` says that the server is not heard. */
+  show(told, cell, lost) {
+    this.told = told;
+    const { freshness } = told;
+    const old = lost || freshness.state !== "live";
+    setText(this.heading, told.exhibit);
+    setText(this.about, [format.windowName(told.window), cell, asOf(told)].filter(Boolean).join(" · "));
+    this.node.classList.toggle("old", old);
+    this.notice.hidden = freshness.state !== "stale";
+    if (freshness.state === "stale") {
+      const since = format.clock(freshness.as_of_ms, told.time_zone);
+      setText(this.notice, `Out of date since ${since}: ${freshness.reason}. Do not read these numbers as current.`);
+    }
+    this.silent.hidden = !told.silent;
+    setText(this.silent, told.silent ? `No values: ${told.silent}.` : "");
+    this.summarize(told.tiles);
+    this.place(told.tiles, old);
+  }
+
+  summarize(tiles) {
+    const found = SUMMED.map((status) => [status, tiles.filter((tile) => tile.status === status).length]);
+    const parts = found.filter(([, number]) => number).flatMap(([status, number], index) => [
+      index ? " · " : "",
+      element("b", { class: status }, String(number)),
+      ` ${word(status)}`,
+    ]);
+    const text = parts.map((part) => part.textContent ?? part).join("");
+    if (this.sum.textContent !== text) this.sum.replaceChildren(...parts);
+  }
+
+  place(tiles, old) {
+    const ids = new Set(tiles.map((tile) => tile.id));
+    for (const id of [...this.tiles.keys()]) if (!ids.has(id)) this.tiles.delete(id);
+    for (const told of tiles) {
+      if (!this.tiles.has(told.id)) this.tiles.set(told.id, new Tile(this.open));
+      this.tiles.get(told.id).show(told, old);
+    }
+    // Order holds still under a reader's hands: moving a tile would take the focus from it.
+    const known = new Set([...this.measured.children, ...this.counted.children]);
+    const here = tiles.map((told) => this.tiles.get(told.id).item);
+    if (this.node.contains(document.activeElement) && here.every((item) => known.has(item))
+      && here.length === known.size) return;
+    const of = (wanted) => tiles.filter((told) => (told.target !== null) === wanted)
+      .map((told) => this.tiles.get(told.id).item);
+    arrange(this.measured, of(true));
+    arrange(this.counted, of(false));
+  }
+
+  draw(trends) {
+    for (const [id, tile] of this.tiles) tile.draw(trends[id]);
+  }
+}
+
+function asOf(told) {
+  const { as_of_ms: at, state } = told.freshness;
+  if (at === null || state === "waiting") return "";
+  return `as of ${format.clock(at, told.time_zone)} ${told.time_zone}`;
+}

@@ -1,0 +1,75 @@
+/** One KPI: a button with its value, target, status, n and trend. */
+
+import { element, setAttribute, setText } from "./dom.js";
+import * as format from "./format.js";
+import { shape, word } from "./status.js";
+import { trendOf } from "./trend.js";
+
+export class Tile {
+  constructor(open) {
+    this.title = element("span", { class: "title" });
+    this.status = element("span", { class: "status" });
+    this.value = element("span", { class: "value" });
+    this.facts = element("span", { class: "facts" });
+    this.trend = trendOf([], null);
+    this.button = element("button", { class: "tile", type: "button", "aria-haspopup": "dialog" },
+      this.title, this.status, this.value, this.facts, this.trend);
+    this.item = element("li", {}, this.button);
+    this.button.addEventListener("click", () => open(this));
+    this.told = null;
+  }
+
+  /** Show a tile of a frame; `old` says that it must not be read as current. */
+  show(told, old) {
+    const same = JSON.stringify([told, old]);
+    if (same === this.same) return;
+    this.same = same;
+    this.told = told;
+    const status = old ? "old" : told.status;
+    this.title.replaceChildren(told.title, told.label ? element("span", { class: "label" }, told.label) : "");
+    if (this.button.dataset.status !== status) {
+      this.status.replaceChildren(shape(status), word(status));
+      this.button.dataset.status = status;
+    }
+    const [number, unit] = format.parts(told.value, told.unit);
+    setText(this.value, number);
+    if (unit) this.value.append(element("span", { class: "unit" }, unit));
+    this.facts.replaceChildren(...facts(told));
+    setAttribute(this.button, "data-id", told.id);
+    setAttribute(this.button, "aria-label", spoken(told, status));
+  }
+
+  draw(points) {
+    const drawn = trendOf(points, this.told?.target ?? null);
+    this.trend.replaceWith(drawn);
+    this.trend = drawn;
+  }
+}
+
+function facts(told) {
+  const found = [];
+  const add = (name, text) => text && found.push(element("span", { class: name }, text));
+  add("target", told.target ? `target ${format.target(told.target, told.unit)}` : "");
+  add("n", told.n === null || told.unit === "count" ? "" : `n ${format.count(told.n)}`);
+  add("interval", format.interval(told.low, told.high));
+  add("state", stateOf(told));
+  return found;
+}
+
+/** Provisional, final, restated; of a cohort both readings. */
+function stateOf(told) {
+  const state = told.revision ? `${told.state}, revision ${told.revision}` : told.state;
+  if (!told.other) return state;
+  const other = format.shown(told.other.value, told.unit);
+  return `${state}; ${told.other.state} ${other}`;
+}
+
+function spoken(told, status) {
+  const parts = [
+    `${told.title}${told.label ? ` (${told.label})` : ""}: ${told.value === null ? "undefined" : format.shown(told.value, told.unit)}`,
+    told.target ? `${word(status)}, target ${format.spokenTarget(told.target, told.unit)}` : word(status),
+    told.n === null ? "" : `n ${format.count(told.n)}`,
+    stateOf(told),
+  ];
+  return parts.filter(Boolean).join(". ");
+}
