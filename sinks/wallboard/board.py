@@ -13,10 +13,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from msgspec.structs import replace
+
 from pipeline.kpi.catalogue import Catalogue
 from pipeline.stages.publisher import exhibit_partition
-from schemas.exhibit import Exhibit, KpiEntry, Target, Tumbling, parse_target
-from schemas.values import TOTAL, ExhibitValue
+from schemas.exhibit import SLIDING_MS, Exhibit, KpiEntry, Target, Tumbling, parse_target
+from schemas.values import TOTAL, ExhibitValue, rfc3339
 from sinks.wallboard.frames import (
     SEVERITY,
     BoardFrame,
@@ -51,7 +53,8 @@ class Board:
         exhibits: Exhibits to show, in this order.
         catalogue: Titles of KPIs.
         partitions: Number of partitions of ``cx.kpis``.
-        stale_seconds: Without a tick for this long values are not current.
+        stale_seconds: Without a tick for this long values are not current, nor if ticks still come
+            but are three times as old: the pipeline lives, and works off a backlog.
         now_ms: Epoch milliseconds, to judge the age of ticks that follow the wall clock; None where
             they do not, and only their arrival counts.
         monotonic: Clock for arrivals.
@@ -155,7 +158,7 @@ class Board:
         )
         if silent_seconds > self._stale_seconds:
             return Freshness("stale", known.clock_ms, "the clock of the pipeline stands still")
-        if behind_seconds > self._stale_seconds:
+        if behind_seconds > 3 * self._stale_seconds:
             return Freshness("stale", known.clock_ms, "the pipeline is behind the present")
         return Freshness("live", known.clock_ms)
 
@@ -187,7 +190,8 @@ class Board:
             return None
         place = (exhibit, _chosen_window(chosen, selection), cell)
         readings = list(self._index.get(place, {}).get(name, {}).values())
-        return _leading(readings)[0] if readings else None
+        clock_ms = self.freshness(exhibit).as_of_ms
+        return _moved(_leading(readings)[0], clock_ms) if readings and clock_ms else None
 
     def _section(self, exhibit: Exhibit, selection: Selection) -> Section:
         window = _chosen_window(exhibit, selection)
@@ -195,7 +199,7 @@ class Board:
         freshness = self.freshness(exhibit.exhibit)
         tiles: list[Tile] = []
         if cell is not None and freshness.state != "waiting":
-            tiles = self._tiles(exhibit, window, cell)
+            tiles = self._tiles(exhibit, window, cell, freshness.as_of_ms or 0)
         return Section(
             exhibit=exhibit.exhibit,
             version=exhibit.version,
@@ -209,10 +213,12 @@ class Board:
             tiles=tiles,
         )
 
-    def _tiles(self, exhibit: Exhibit, window: str, cell: tuple[str, ...]) -> list[Tile]:
+    def _tiles(
+        self, exhibit: Exhibit, window: str, cell: tuple[str, ...], clock_ms: int
+    ) -> list[Tile]:
         readings = self._index.get((exhibit.exhibit, window, cell), {})
         tiles = [
-            self._tile(exhibit, entry, list(readings[entry.name].values()))
+            self._tile(exhibit, entry, [_moved(v, clock_ms) for v in readings[entry.name].values()])
             for entry in exhibit.kpis
             if readings.get(entry.name)
         ]
@@ -240,6 +246,15 @@ class Board:
             other=None if other is None else Other(other.state, other.value, other.n),
             shortfall=_shortfall(target, value.value),
         )
+
+
+def _moved(value: ExhibitValue, clock_ms: int) -> ExhibitValue:
+    """A value as of the clock: one that has not changed since is not published again."""
+    window = value.window
+    if window.kind == "sliding" and window.size is not None:
+        start_ms = clock_ms - SLIDING_MS[window.size]
+        window = replace(window, start=rfc3339(start_ms), end=rfc3339(clock_ms))
+    return replace(value, as_of=rfc3339(clock_ms), window=window)
 
 
 def _window(value: ExhibitValue) -> str:

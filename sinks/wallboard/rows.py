@@ -63,7 +63,11 @@ def rows_query(exhibit: Exhibit, kpi: CompiledKpi, value: ExhibitValue) -> Query
     parameters["end_ms"] = _epoch_ms(value.window.end)
     own = {name: given for name, given in parameters.items() if given is not None}
     parts = [_part_sql(exhibit, kpi, part, value, own.keys()) for part in kpi.parts]
-    order = {"higher": "numerator, ", "lower": "numerator DESC, ", "none": ""}[kpi.direction]
+    order = (
+        "numerator DESC, "
+        if kpi.reads == "age"
+        else {"higher": "numerator, ", "lower": "numerator DESC, ", "none": ""}[kpi.direction]
+    )
     lines = (
         "SELECT *, count() OVER () AS total FROM (",
         "\nUNION ALL\n".join(parts),
@@ -99,9 +103,12 @@ def _part_sql(
     if "matures" in sql and value.state != "provisional":
         conditions.append(f"{sql['matures']} <= {{as_of_ms:Int64}}")
     columns = ", ".join(_COLUMNS)
+    numerator = sql["numerator"]
+    if kpi.reads == "age":
+        numerator = f"{{as_of_ms:Int64}} - ({numerator})"
     return (
         f"SELECT '{part.name}' AS part, {columns}, assumeNotNull(toInt64{at}) AS at_ms, "
-        f"toNullable(toInt64({sql['numerator']})) AS numerator, "
+        f"toNullable(toInt64({numerator})) AS numerator, "
         f"toInt64({sql['denominator']}) AS denominator\n"
         f"FROM {VIEWS[part.fact]}\nWHERE " + "\n  AND ".join(conditions)
     )

@@ -31,8 +31,9 @@ export class Announcer {
   turned(tile) {
     const before = this.statuses.get(tile.id);
     this.statuses.set(tile.id, tile.status);
-    const counts = (status) => status === "missed" || status === "met";
-    if (before === undefined || before === tile.status || !counts(tile.status)) return;
+    const recovered = tile.status === "met" && (before === "missed" || before === "trending");
+    const fell = tile.status === "missed" && before !== "trending";
+    if (before === undefined || before === tile.status || !(fell || recovered)) return;
     this.say(`${tile.title} ${word(tile.status)}: ${format.shown(tile.value, tile.unit)}`);
   }
 

@@ -76,6 +76,12 @@ export function moment(ms, zone) {
   return `${date} ${clock(ms, zone)}`;
 }
 
+/** The time of day, with its date where that is not the day of `now`. */
+export function momentNear(ms, now, zone) {
+  const day = (at) => new Date(at).toLocaleDateString("en-CA", { timeZone: zone });
+  return day(ms) === day(now) ? clock(ms, zone) : `${day(ms)} ${clock(ms, zone)}`;
+}
+
 /** How long ago, in the unit that fits. */
 export function ago(ms) {
   const seconds = Math.max(0, Math.round(ms / 1000));

@@ -126,14 +126,14 @@ function listed(answer, told, section) {
   const known = total === null ? "" : ` of ${format.count(total)}`;
   const caption = `${format.count(rows.length)}${known} facts counted as of ${format.clock(Date.parse(asOf), section.time_zone)}. `
     + "ClickHouse can be some seconds behind.";
-  return rows.length ? [element("p", {}, caption), table(rows, told, section)] : [element("p", {}, caption)];
+  return rows.length ? [element("p", {}, caption), table(answer.found, told, section)] : [element("p", {}, caption)];
 }
 
-function table(rows, told, section) {
+function table({ rows, as_of: asOf }, told, section) {
   const parts = rows.some((row) => row.part);
   const heads = ["time", "interaction", "channel", "queue", "by", ...(parts ? ["part"] : []), told.unit === "seconds" ? "seconds" : "adds"];
   const body = rows.map((row) => element("tr", {},
-    ...[format.moment(row.at_ms, section.time_zone), row.interaction_id, row.channel, row.queue, row.performer_kind,
+    ...[format.momentNear(row.at_ms, Date.parse(asOf), section.time_zone), row.interaction_id, row.channel, row.queue, row.performer_kind,
       ...(parts ? [row.part] : [])].map((text) => element("td", {}, text)),
     element("td", { class: "number" }, adds(row, told))));
   return element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Interactions" },

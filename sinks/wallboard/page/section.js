@@ -29,7 +29,7 @@ export class Section {
     const { freshness } = told;
     const old = lost || freshness.state !== "live";
     setText(this.heading, told.exhibit);
-    setText(this.about, [format.windowName(told.window), cell, asOf(told)].filter(Boolean).join(" · "));
+    setText(this.about, [format.windowName(told.window), cell, asOf(told), provisional(told)].filter(Boolean).join(" · "));
     this.node.classList.toggle("old", old);
     this.notice.hidden = freshness.state !== "stale";
     if (freshness.state === "stale") {
@@ -74,6 +74,10 @@ export class Section {
   draw(trends) {
     for (const [id, tile] of this.tiles) tile.draw(trends[id]);
   }
+}
+
+function provisional(told) {
+  return told.tiles.some((tile) => tile.state === "provisional") ? "provisional" : "";
 }
 
 function asOf(told) {

@@ -7,7 +7,7 @@ const WORDS = {
   n_below_min: "n too small",
   undefined: "nothing counted",
   no_target: "no target",
-  old: "out of date",
+  old: "old",
 };
 
 const SHAPES = {

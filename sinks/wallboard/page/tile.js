@@ -8,12 +8,13 @@ import { trendOf } from "./trend.js";
 export class Tile {
   constructor(open) {
     this.title = element("span", { class: "title" });
+    this.label = element("span", { class: "label" });
     this.status = element("span", { class: "status" });
     this.value = element("span", { class: "value" });
     this.facts = element("span", { class: "facts" });
     this.trend = trendOf([], null);
     this.button = element("button", { class: "tile", type: "button", "aria-haspopup": "dialog" },
-      this.title, this.status, this.value, this.facts, this.trend);
+      this.title, this.status, this.label, this.value, this.facts, this.trend);
     this.item = element("li", {}, this.button);
     this.button.addEventListener("click", () => open(this));
     this.told = null;
@@ -26,7 +27,8 @@ export class Tile {
     this.same = same;
     this.told = told;
     const status = old ? "old" : told.status;
-    this.title.replaceChildren(told.title, told.label ? element("span", { class: "label" }, told.label) : "");
+    setText(this.title, told.title);
+    setText(this.label, told.label);
     if (this.button.dataset.status !== status) {
       this.status.replaceChildren(shape(status), word(status));
       this.button.dataset.status = status;
@@ -52,7 +54,8 @@ function facts(told) {
   add("target", told.target ? `target ${format.target(told.target, told.unit)}` : "");
   add("n", told.n === null || told.unit === "count" ? "" : `n ${format.count(told.n)}`);
   add("interval", format.interval(told.low, told.high));
-  add("state", stateOf(told));
+  // The heading says that what moves with the clock is provisional; here stands what differs.
+  if (told.state !== "provisional" || told.other) add("state", stateOf(told));
   return found;
 }
 
