@@ -6,7 +6,7 @@ import pytest
 
 _INSTALL = (
     "to run all of them: sudo apt-get install -y --no-install-recommends"
-    " default-jre-headless maven prometheus kcat faketime"
+    " default-jre-headless maven prometheus kcat faketime chromium"
 )
 
 

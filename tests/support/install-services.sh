@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what tests use beside Python packages: a Java, Maven (for the jars of Apache Kafka),
-# Prometheus, kcat and faketime. Only under CI=true or as root; anyone else is told the one command that does it.
+# Prometheus, kcat, faketime and a Chromium. Only under CI=true or as root; anyone else is told the one command that does it.
 set -euo pipefail
 
 missing=()
@@ -9,6 +9,8 @@ command -v mvn >/dev/null || missing+=(maven)
 command -v prometheus >/dev/null || missing+=(prometheus)
 command -v faketime >/dev/null || missing+=(faketime)
 command -v kcat >/dev/null || missing+=(kcat)
+command -v chromium >/dev/null || command -v chromium-browser >/dev/null \
+  || command -v google-chrome >/dev/null || missing+=(chromium)
 [ ${#missing[@]} -eq 0 ] && exit 0
 
 if [ "$(id -u)" -ne 0 ] && [ "${CI:-}" != true ]; then
