@@ -2,8 +2,8 @@
 
 in: ``cx.partials``, by exhibit, with the ticks of every source; read from its beginning at restore.
 state: published values, whose changelog is the output ``cx.kpis`` itself.
-out: ``cx.kpis``, and ``cx.clocks``, what they are as of; once committed, to whoever shows values; to
-``cx.interactions`` goes which versions of exhibits are not shown any more.
+out: ``cx.kpis``, and ``cx.clocks``, what they are as of; once committed, to whoever shows values.
+To ``cx.interactions`` goes which versions of exhibits are not shown any more.
 """
 
 from __future__ import annotations

@@ -84,6 +84,7 @@ class Board:
         self._partitions: dict[int, _Partition] = {}
         self._index: dict[Place, dict[str, dict[str, ExhibitValue]]] = {}
         self._cells: dict[str, dict[tuple[str, ...], int]] = {}
+        self._versions: dict[str, int] = {}
         self._history = History()
         self._sampled: dict[int, int] = {}
         #: Set whenever something changed; whoever waits for it clears it.
@@ -100,7 +101,7 @@ class Board:
                 self._remove(before)
             if value is None:
                 self._history.forget(key)
-            elif value.window.kind != "tumbling" and value.exhibit in self.exhibits:
+            elif value.window.kind != "tumbling" and self._is_known(value):
                 known.values[key] = value
                 self._add(value)
         self.changed.set()
@@ -124,6 +125,14 @@ class Board:
             self._remove(value)
         self._partitions[partition] = _Partition(dropped=True)
         self.changed.set()
+
+    def _is_known(self, value: ExhibitValue) -> bool:
+        """Whether a value is of the version we have; its rows and cells may differ in another."""
+        exhibit = self.exhibits.get(value.exhibit)
+        if exhibit is None:
+            return False
+        self._versions[value.exhibit] = value.exhibit_version
+        return exhibit.version == value.exhibit_version
 
     def _add(self, value: ExhibitValue) -> None:
         cell = tuple(value.dimensions.values())
@@ -209,9 +218,32 @@ class Board:
             window=window,
             cells=sorted(self._cells.get(exhibit.exhibit, {}))[:_MAX_CELLS],
             freshness=freshness,
-            silent="" if tiles else _why_silent(exhibit, selection, window, cell, freshness),
+            silent="" if tiles else self._why_silent(exhibit, selection, window, cell, freshness),
             tiles=tiles,
         )
+
+    def _why_silent(
+        self,
+        exhibit: Exhibit,
+        selection: Selection,
+        window: str,
+        cell: tuple[str, ...] | None,
+        freshness: Freshness,
+    ) -> str:
+        if cell is None:
+            names = ", ".join(name for name, _ in selection.dimensions if name not in exhibit.by)
+            return f"this exhibit is not split by {names}"
+        if freshness.state == "waiting":
+            return freshness.reason
+        if not window:
+            return "this exhibit has buckets only; read them in ClickHouse"
+        shown = self._versions.get(exhibit.exhibit, exhibit.version)
+        if shown != exhibit.version:
+            return (
+                f"workers show version {shown}, this wallboard has version {exhibit.version}; "
+                "start it again with their file"
+            )
+        return "nothing has happened here yet"
 
     def _tiles(
         self, exhibit: Exhibit, window: str, cell: tuple[str, ...], clock_ms: int
@@ -280,23 +312,6 @@ def _cell(exhibit: Exhibit, selection: Selection) -> tuple[str, ...] | None:
     if wanted.keys() - {*exhibit.by}:
         return None
     return tuple(wanted.get(name, TOTAL) for name in exhibit.by)
-
-
-def _why_silent(
-    exhibit: Exhibit,
-    selection: Selection,
-    window: str,
-    cell: tuple[str, ...] | None,
-    freshness: Freshness,
-) -> str:
-    if cell is None:
-        names = ", ".join(name for name, _ in selection.dimensions if name not in exhibit.by)
-        return f"this exhibit is not split by {names}"
-    if freshness.state == "waiting":
-        return freshness.reason
-    if not window:
-        return "this exhibit has buckets only; read them in ClickHouse"
-    return "nothing has happened here yet"
 
 
 def _leading(readings: list[ExhibitValue]) -> tuple[ExhibitValue, ExhibitValue | None]:

@@ -25,7 +25,7 @@ export class Panel {
       return;
     }
     this.dialog.replaceChildren(
-      this.bar(body.title), identity(body), reading(told, section), element("p", { class: "traps" }, body.traps),
+      this.bar(body.title), identity(body), reading(told, section, body), element("p", { class: "traps" }, body.traps),
       ...this.rows(path, told, section), ...parameters(body), ...formulas(body), ...population(body), ...sources(body),
     );
   }
@@ -64,7 +64,7 @@ function identity(body) {
   return element("p", { class: "id" }, `${name}, version ${body.version}; ${body.unit}, ${body.better}; ${body.attribution_meaning}`);
 }
 
-function reading(told, section) {
+function reading(told, section, body) {
   const range = format.interval(told.low, told.high);
   const state = section.freshness.state === "live" ? word(told.status) : word("old");
   const facts = [
@@ -73,7 +73,7 @@ function reading(told, section) {
     told.n === null ? "" : `n ${format.count(told.n)}`,
     range ? `95 % interval ${range}` : "",
     told.revision ? `${told.state}, revision ${told.revision}` : told.state,
-    windowed(told, section),
+    body.attribution === "gauge" ? "" : windowed(told, section),
   ];
   return element("p", { class: "reading" }, element("span", { class: "now" }, format.shown(told.value, told.unit)),
     element("span", {}, facts.filter(Boolean).join(" · ")));

@@ -143,6 +143,17 @@ def test_an_exhibit_that_is_not_split_so_says_that_instead_of_its_total():
     assert found.silent == "this exhibit is not split by vendor"
 
 
+def test_values_of_another_version_of_the_exhibit_are_not_shown_as_ours():
+    shown = Shown()
+    shown.put(value("offered", 7))
+    shown.tick()
+    shown.put(value("offered", 8, exhibit_version=2))
+    assert section(shown).tiles == []
+    assert section(shown).silent == (
+        "workers show version 2, this wallboard has version 1; start it again with their file"
+    )
+
+
 def test_buckets_are_no_current_values():
     shown = Shown()
     bucket = WindowRef("tumbling", "30m", "2026-03-02T11:30:00Z", "2026-03-02T12:00:00Z")
