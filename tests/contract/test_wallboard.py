@@ -12,7 +12,7 @@ import pytest
 from msgspec.structs import replace
 
 from pipeline.kpi import catalogue
-from schemas.exhibit import load_exhibit
+from schemas.exhibit_file import load_exhibit
 from schemas.values import WindowRef
 from sinks.wallboard import server as serving
 from sinks.wallboard.rows import RowSource

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.kpi import catalogue
-from schemas.exhibit import load_exhibit
+from schemas.exhibit_file import load_exhibit
 from schemas.values import TOTAL, ExhibitValue, WindowRef, rfc3339
 from sinks.wallboard.board import Board
 

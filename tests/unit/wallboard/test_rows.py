@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from pipeline.kpi import catalogue
-from schemas.exhibit import load_exhibit
+from schemas.exhibit_file import load_exhibit
 from schemas.values import WindowRef
 from sinks.wallboard.rows import rows_query
 from tests.support.wallboard import DESK, value
