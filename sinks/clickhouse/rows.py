@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -129,7 +129,8 @@ def _value(record: Record) -> Row:
     if record.value is None:
         exhibit, name, *_ = msgspec.json.decode(key)
         gone = _WITHDRAWN | {"key": key, "exhibit": exhibit, "as": name, "deleted": 1}
-        gone["as_of"] = gone["version"] = record.timestamp
+        gone["as_of"] = datetime.fromtimestamp(record.timestamp / 1000, UTC)
+        gone["version"] = record.timestamp
         return Row("kpi_values", tuple(gone[column] for column in COLUMNS["kpi_values"]))
     told = decode_value(record.value)
     window = told.window

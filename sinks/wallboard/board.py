@@ -211,6 +211,7 @@ class Board:
             tiles = self._tiles(exhibit, window, cell, freshness.as_of_ms or 0)
         return Section(
             exhibit=exhibit.exhibit,
+            title=exhibit.title or exhibit.exhibit,
             version=exhibit.version,
             time_zone=exhibit.time_zone,
             by=exhibit.by,

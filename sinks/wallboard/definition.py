@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from pipeline.docs.kpis import sources
-from pipeline.kpi.catalogue import Catalogue, Definition
+from pipeline.kpi.catalogue import Catalogue, CompiledKpi, Definition, check_exhibit
 from pipeline.kpi.definition import EXPRESSIONS
 from schemas.exhibit import Exhibit, KpiEntry
 from schemas.facts import FACT_KINDS
@@ -28,6 +28,13 @@ _PLACES: Final = {
     "numerator": "numerator", "denominator": "denominator", "matures": "final from",
     "due": "changes by time alone at", "key": "by",
 }  # fmt: skip
+
+
+_ABOUT_ORDER: Final = (
+    "target_source", "owner", "item_ref", "intent", "method", "frequency", "kcr_task",
+    "capability", "equivalence_note",
+)  # fmt: skip
+_ABOUT: Final = set(_ABOUT_ORDER)
 
 
 class Parameter(msgspec.Struct, frozen=True):
@@ -60,6 +67,7 @@ class Described(msgspec.Struct, frozen=True):
     traps: str
     target: str | None
     min_n: int
+    about: list[tuple[str, str]]
     population: dict[str, tuple[str, ...]]
     parameters: list[Parameter]
     formulas: list[Formula]
@@ -68,11 +76,11 @@ class Described(msgspec.Struct, frozen=True):
 
 def describe(exhibit: Exhibit, name: str, catalogue: Catalogue) -> Described | None:
     """The definition behind a row of an exhibit; None if it has no such row."""
-    entry = next((entry for entry in exhibit.kpis if entry.name == name), None)
-    if entry is None:
+    found = compiled_entry(exhibit, name, catalogue)
+    if found is None:
         return None
+    entry, compiled = found
     definition = catalogue.definition(entry.kpi)
-    compiled = catalogue.compile(entry.kpi, entry.parameters, entry.attribution)
     return Described(
         title=entry.title or definition.title,
         kpi=entry.kpi,
@@ -85,21 +93,39 @@ def describe(exhibit: Exhibit, name: str, catalogue: Catalogue) -> Described | N
         traps=" ".join(definition.traps.split()),
         target=entry.target.text if entry.target else None,
         min_n=entry.min_n,
+        about=_about(entry),
         population=exhibit.effective_where,
         parameters=[
             Parameter(key, value, " ".join(definition.parameters[key].help.split()))
             for key, value in compiled.parameters.items()
         ],
-        formulas=_formulas(_chosen(definition, entry, catalogue)),
+        formulas=_formulas(_chosen(definition, compiled)),
         sources=[_source(one) for one in definition.source],
     )
 
 
-def _chosen(definition: Definition, entry: KpiEntry, catalogue: Catalogue) -> Definition:
+def _about(entry: KpiEntry) -> list[tuple[str, str]]:
+    """What the exhibit says of an entry for people: who asks for it, what it proves, and how."""
+    told = entry.model_dump(mode="json", include=_ABOUT, exclude_none=True)
+    return [(name.replace("_", " "), str(told[name])) for name in _ABOUT_ORDER if name in told]
+
+
+def compiled_entry(
+    exhibit: Exhibit, name: str, catalogue: Catalogue
+) -> tuple[KpiEntry, CompiledKpi] | None:
+    """An entry of an exhibit with its KPI as the exhibit's preset and own words make it."""
+    for entry, compiled in zip(exhibit.kpis, check_exhibit(exhibit, catalogue), strict=True):
+        if entry.name == name:
+            return entry, compiled
+    return None
+
+
+def _chosen(definition: Definition, compiled: CompiledKpi) -> Definition:
     """The definition as it is for the parameters and the attribution of an entry."""
-    parameters = catalogue.compile(entry.kpi, entry.parameters, entry.attribution).parameters
-    chosen = definition.of_parameters(parameters)
-    return chosen if entry.attribution is None else chosen.attributed(entry.attribution)
+    chosen = definition.of_parameters(compiled.parameters)
+    if chosen.attribution == compiled.attribution:
+        return chosen
+    return chosen.attributed(compiled.attribution)
 
 
 def _formulas(definition: Definition) -> list[Formula]:

@@ -87,6 +87,7 @@ class Section(msgspec.Struct, frozen=True):
     """
 
     exhibit: str
+    title: str
     version: int
     time_zone: str
     by: tuple[str, ...]

@@ -16,9 +16,11 @@ from schemas.exhibit import Exhibit
 from schemas.values import TOTAL, ExhibitValue
 from sinks.clickhouse.client import connect
 from sinks.clickhouse.ddl import VIEWS
+from sinks.wallboard.definition import compiled_entry
 
 MAX_ROWS: Final = 100
 _LIMITS: Final = {"readonly": 2, "max_execution_time": 5, "max_rows_to_read": 50_000_000}
+_AGES: Final = ("age", "mean_age")
 _COLUMNS: Final = ("interaction_id", "channel", "queue", "performer_kind")
 
 
@@ -65,7 +67,7 @@ def rows_query(exhibit: Exhibit, kpi: CompiledKpi, value: ExhibitValue) -> Query
     parts = [_part_sql(exhibit, kpi, part, value, own.keys()) for part in kpi.parts]
     order = (
         "numerator DESC, "
-        if kpi.reads == "age"
+        if kpi.reads in _AGES
         else {"higher": "numerator, ", "lower": "numerator DESC, ", "none": ""}[kpi.direction]
     )
     lines = (
@@ -104,7 +106,7 @@ def _part_sql(
         conditions.append(f"{sql['matures']} <= {{as_of_ms:Int64}}")
     columns = ", ".join(_COLUMNS)
     numerator = sql["numerator"]
-    if kpi.reads == "age":
+    if kpi.reads in _AGES:
         numerator = f"{{as_of_ms:Int64}} - ({numerator})"
     return (
         f"SELECT '{part.name}' AS part, {columns}, assumeNotNull(toInt64{at}) AS at_ms, "
@@ -141,8 +143,10 @@ class RowSource:
         """
         if self._client is None:
             self._client = await connect(self._settings)
-        entry = next(one for one in exhibit.kpis if one.name == value.name)
-        kpi = self._catalogue.compile(entry.kpi, entry.parameters, entry.attribution)
+        found_entry = compiled_entry(exhibit, value.name, self._catalogue)
+        if found_entry is None:
+            return Rows(value.as_of, 0, [])
+        _, kpi = found_entry
         query = rows_query(exhibit, kpi, value)
         found = await self._client.query(query.sql, query.parameters, settings=dict(_LIMITS))
         rows = [Row(*row[:-1]) for row in found.result_rows]

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from confluent_kafka import Producer
@@ -43,12 +44,19 @@ class Demo:
                  "--exhibit", str(exhibit)],
                 stdout=out, stderr=subprocess.STDOUT, cwd=folder,
             )  # fmt: skip
-        run = data / "run.json"
-        wait_for(run.exists, "the demonstration to say where it is", 60)
-        where = json.loads(run.read_text("utf-8"))
+        try:
+            where = wait_for(lambda: self._where(data / "run.json"), "the demonstration", 60)
+        except AssertionError:
+            self.end()
+            raise
         self.address = where["wallboard"]
         self._producer = Producer({"bootstrap.servers": where["kafka"], "log_level": 0})
         self._numbers = itertools.count(1)
+
+    def _where(self, run: Path) -> Any:
+        """What it says of itself, once it does."""
+        assert self.process.poll() is None, self.log.read_text("utf-8")
+        return json.loads(run.read_text("utf-8")) if run.exists() else None
 
     def happen(self, interaction: str, *kinds: str) -> None:
         """Let things happen to a call, now and one after the other."""

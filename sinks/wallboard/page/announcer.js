@@ -21,7 +21,7 @@ export class Announcer {
       const { state } = section.freshness;
       const before = this.states.get(section.exhibit);
       if (before !== undefined && before !== state) {
-        this.say(state === "live" ? `${section.exhibit} is current again` : `${section.exhibit} is out of date`);
+        this.say(state === "live" ? `${section.title} is current again` : `${section.title} is out of date`);
       }
       this.states.set(section.exhibit, state);
       if (state === "live") section.tiles.forEach((tile) => this.turned(tile));

@@ -26,7 +26,7 @@ export class Panel {
     }
     this.dialog.replaceChildren(
       this.bar(body.title), identity(body), reading(told, section, body), element("p", { class: "traps" }, body.traps),
-      ...this.rows(path, told, section), ...parameters(body), ...formulas(body), ...population(body), ...sources(body),
+      ...this.rows(path, told, section), ...about(body), ...parameters(body), ...formulas(body), ...population(body), ...sources(body),
     );
   }
 
@@ -87,6 +87,11 @@ function windowed(told, section) {
 }
 
 const pair = (name, ...content) => [element("dt", {}, name), element("dd", {}, ...content)];
+
+function about(body) {
+  if (!body.about.length) return [];
+  return [element("h3", {}, "In this exhibit"), element("dl", {}, ...body.about.flatMap(([name, text]) => pair(name, text)))];
+}
 
 function parameters(body) {
   if (!body.parameters.length) return [];

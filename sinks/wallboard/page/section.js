@@ -28,7 +28,7 @@ export class Section {
     this.told = told;
     const { freshness } = told;
     const old = lost || freshness.state !== "live";
-    setText(this.heading, told.exhibit);
+    setText(this.heading, told.title);
     setText(this.about, [format.windowName(told.window), cell, asOf(told), provisional(told)].filter(Boolean).join(" · "));
     this.node.classList.toggle("old", old);
     this.notice.hidden = freshness.state !== "stale";

@@ -12,7 +12,8 @@ def described(entry, name):
 
 def test_the_panel_has_the_catalogue_and_the_exhibit_s_choices():
     told = described(
-        '{kpi: service_level, as: sl, target: ">= 0.80", min_n: 30,'
+        '{kpi: service_level, as: sl, target: ">= 0.80", min_n: 30, target_source: client,'
+        ' item_ref: "schedule B, 2.1",'
         " parameters: {mode: E, threshold_seconds: 15, short_abandon_seconds: 3}}",
         "sl",
     )
@@ -20,9 +21,11 @@ def test_the_panel_has_the_catalogue_and_the_exhibit_s_choices():
         "Service level", "service_level", "sl", "ratio",
     )  # fmt: skip
     assert (told.better, told.target, told.min_n) == ("higher is better", ">= 0.80", 30)
-    assert {p.name: p.value for p in told.parameters} == {
-        "mode": "E", "threshold_seconds": 15, "short_abandon_seconds": 3, "boundary": "<=",
-    }  # fmt: skip
+    parameters = {p.name: p.value for p in told.parameters}
+    chosen = {"mode": "E", "threshold_seconds": 15, "short_abandon_seconds": 3}
+    assert chosen.items() <= parameters.items()
+    assert parameters["boundary"] == "<="  # the default
+    assert told.about == [("target source", "client"), ("item ref", "schedule B, 2.1")]
     assert told.population == {"queue": ("sales-*",), "direction": ("inbound",)}
     assert told.formulas[0].counts == "One stay in one queue."
     assert [place for place, _ in told.formulas[0].lines][-2:] == ["numerator", "denominator"]
