@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.embedded.clickhouse import EmbeddedClickHouse
 from pipeline.embedded.kafka import KafkaServer
-from tests.integration.site import Process, site, wait_for
+from tests.integration.site import GROUPS, PARTITIONS, Process, site, wait_for
 
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]
 
@@ -38,6 +38,8 @@ async def held_insert(self, *rows):
 Stage._load, ClickHouseWriter.insert_once = held_load, held_insert
 """
 
+OWNED = PARTITIONS * sum(len(topics) for topics in GROUPS.values())
+
 EVENT = {
     "event_id": "1", "kind": "started", "source": "test", "occurred_at": "2026-03-02T09:00:00Z",
     "interaction_id": "k1", "channel": "voice",
@@ -62,7 +64,7 @@ def test_ready_after_the_restore_and_not_live_while_stuck(
     with site(kafka.bootstrap, tmp_path, clickhouse=clickhouse, database="health") as place:
         worker = place.worker(spoiled=HELD.format(folder=str(tmp_path)), CXSTREAM_LIVE_SECONDS="4")
         _, told = wait_for(
-            lambda: (found := ask(worker, "ready"))[1].count("restoring") == 4 * 8 and found,
+            lambda: (found := ask(worker, "ready"))[1].count("restoring") == OWNED and found,
             "the restore to begin", 40,
         )  # fmt: skip
         assert "lifecycle cx.interactions[0]: restoring\n" in told
