@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from pipeline.kpi import catalogue
 from pipeline.kpi.plan import Plan
-from schemas.exhibit import load_exhibit
+from schemas.exhibit_file import load_exhibit
 from schemas.interaction import EVENT_ADAPTER, InteractionEvent
 from tests.properties.stories import START
 from tests.properties.world import World
