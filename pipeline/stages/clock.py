@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -33,6 +33,12 @@ class AlignedClock:
         known = self._ticks.get(tick.source)
         if known is None or (tick.tick_ms, tick.epoch) >= (known.tick_ms, known.epoch):
             self._ticks[tick.source] = tick
+
+    def epochs(self, clock_ms: int) -> Iterator[tuple[str, int]]:
+        """Sources and their epochs, of those whose newest tick the clock has reached."""
+        for source, tick in self._ticks.items():
+            if tick is not None and tick.tick_ms <= clock_ms:
+                yield source, tick.epoch
 
     def covered(self, exhibit: str) -> int:
         """The version of an exhibit that every source has counted for; 0 if one never did."""

@@ -113,6 +113,9 @@ class Exhibits:
         self.clock_ms = max(self.clock_ms, aligned.tick_ms)
         for source, pending in self._pending.items():
             self._apply_due(source, pending)
+        for source, epoch in self.clock.epochs(self.clock_ms):
+            # A source that began anew and has nothing to tell tells so by its tick alone.
+            self._begin(source, epoch)
         for merge in self._merges.values():
             merge.advance(self.clock_ms, aligned.span_ms)
         return aligned
@@ -127,13 +130,17 @@ class Exhibits:
         pending[:] = waiting
 
     def _apply(self, source: str, item: _Pending) -> None:
-        if item.share.epoch > self._epochs.get(source, 0):
-            self._epochs[source] = item.share.epoch
-            for merge in self._merges.values():
-                merge.forget(source)
+        self._begin(source, item.share.epoch)
         identity = self._exhibit_of.get(item.key.group)
         if identity is not None:
             self._merges[identity].apply(source, item.key, item.share.vector)
+
+    def _begin(self, source: str, epoch: int) -> None:
+        """Forget what a source gave before it began anew."""
+        if epoch > self._epochs.get(source, 0):
+            self._epochs[source] = epoch
+            for merge in self._merges.values():
+                merge.forget(source)
 
     # --- values ---------------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from pipeline.folds.event import Event
 from pipeline.kpi import catalogue
 from pipeline.kpi.plan import Plan
+from pipeline.microbatch import partition_for
 from pipeline.stages.configuration import (
     ExhibitChange,
     decode_configuration,
@@ -419,3 +420,25 @@ def test_an_exhibit_that_ends_takes_its_values_along(plan):
         world.tick(START_MS + second * 1_000)
         world.run()
     assert world.values() == []
+
+
+def test_a_source_that_began_anew_with_nothing_left_takes_back_what_it_gave(plan):
+    world = World(plan, 2)
+    first, second = (
+        next(key for key in map(str, range(99)) if partition_for(b"c" + key.encode(), 2) == number)
+        for number in (0, 1)
+    )
+    row = {"at": 0, "kind": "queued", "interaction_id": "k", "channel": "voice", "queue": "sales"}
+    moved = event({**row, "customer_key": second, "record_version": 1}, 0)
+    world.say(event({**row, "customer_key": first}, 0))
+    world.tick(START_MS + 60_000)
+    world.run()
+    # The contact turns out to be another customer's; the partition it left falls before a tick.
+    world.say(moved)
+    world.run()
+    world.begin_anew("journeys", 0)
+    for second_later in (61, 62):
+        world.tick(START_MS + second_later * 1_000)
+        world.run()
+    reference = in_one_go(plan, [moved], START_MS + 62_000)
+    assert differences(published(world), published(reference)) == []

@@ -179,6 +179,13 @@ class World:
         overlay.commit()
         owned.position += size
 
+    def begin_anew(self, stage: str, number: int) -> None:
+        """Let the owner of a partition fall, and another take it over."""
+        for owned in self.owned:
+            if (owned.stage, owned.number) == (stage, number):
+                owned.memory = self._memory(owned)
+                self.restored += 1
+
     def _process(self, owned: Owned, records: Sequence[Record], overlay: Overlay) -> None:
         memory = owned.memory
         for record in records:
