@@ -131,7 +131,7 @@ def _in_python(function, kind):
 
 def _in_clickhouse(engine, kind, *sql):
     text = ", ".join(f"({one}) AS e{i}" for i, one in enumerate(sql))
-    text = text.replace("{as_of_ms:Int64}", str(AS_OF_MS))
+    text = text.replace("{as_of_ms:Int64}", f"toInt64({AS_OF_MS})")
     rows = engine.query(f"SELECT {text} FROM facts.{kind} ORDER BY row")  # noqa: S608
     return [[_plain(value) for value in column] for column in zip(*rows, strict=True)]
 
