@@ -10,8 +10,13 @@ from typing import Any, Final
 
 from clickhouse_connect.driver.client import Client
 
-_SETTINGS: Final = {"prefer_column_name_to_alias": 1, "join_use_nulls": 0}
-"""Standard SQL reads a name as the column of that name first."""
+_SETTINGS: Final = {
+    # Standard SQL reads a name as the column of that name first.
+    "prefer_column_name_to_alias": 1,
+    "join_use_nulls": 0,
+    # A condition on a column of few values is of that type too; here it does no harm.
+    "allow_suspicious_low_cardinality_types": 1,
+}
 
 _COMMENT_LINE: Final = re.compile(r"^\s*--.*$", re.MULTILINE)
 
@@ -51,8 +56,12 @@ class Scratch:
         told = list(columns)
         types = ", ".join(f"{column} {type_}" for column, type_ in told)
         self.run(f"CREATE TABLE {name} ({types}) ENGINE = MergeTree ORDER BY tuple()")
+        self.insert(name, [column for column, _ in told], rows)
+
+    def insert(self, name: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+        """Add rows to a table."""
         with self._inside():
-            self._client.insert(name, list(rows), column_names=[column for column, _ in told])
+            self._client.insert(name, list(rows), column_names=columns)
 
     @contextmanager
     def _inside(self) -> Iterator[None]:
