@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from pipeline.docs.sql import query
+from pipeline.kpi.warehouse import query
 from pipeline.exhibit import words
 from pipeline.kpi.catalogue import Catalogue, CompiledKpi, check_exhibit
 from pipeline.kpi.definition import Definition

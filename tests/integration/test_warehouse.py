@@ -23,6 +23,7 @@ from pipeline.kpi.merge import Merge
 from pipeline.kpi.panes import Panes
 from pipeline.kpi.plan import Plan
 from pipeline.kpi.values import read
+from pipeline.kpi.warehouse import query
 from schemas.exhibit import Exhibit, load_exhibit
 from schemas.facts import FACT_KINDS, HEADER_COLUMNS, Fact, Header, columns
 from schemas.values import ExhibitValue
@@ -401,6 +402,31 @@ def test_random_exhibits(stored: Client, data: st.DataObject) -> None:
     )
     shift_ms = data.draw(st.sampled_from([0, 17_000, 12 * HOUR_MS + 61_000]))
     check(stored, text, data.draw(st.sampled_from(SEEDS)), AS_OF_MS + shift_ms)
+
+
+@pytest.mark.parametrize("kpi_id", CATALOGUE.definitions)
+def test_the_sql_for_reading_gives_the_value_of_all_time(stored: Client, kpi_id: str) -> None:
+    text = f"{{exhibit: one, where: {{direction: ['*']}}, windows: [all], kpis: [{{kpi: {kpi_id}}}]}}"
+    kpi = CATALOGUE.compile(kpi_id)
+    found = streamed(load_exhibit(text), FACTS[1], AS_OF_MS)
+    (told,) = (numbers for cell, numbers in found.items() if cell.reading != "provisional")
+    stored.database = "facts_1"
+    try:
+        result = stored.query(query(kpi), parameters={"as_of_ms": AS_OF_MS})
+    finally:
+        stored.database = "default"
+    row = dict(zip(result.column_names, result.first_row, strict=True))
+    if kpi.reads == "psi":
+        # All time has no days before it; the SQL compares the day of the clock.
+        text = text.replace("all", "today")
+        found = streamed(load_exhibit(text), FACTS[1], AS_OF_MS)
+        (told,) = found.values()
+        assert row["value"] == pytest.approx(told.value, rel=1e-9)
+        return
+    assert (row["numerator"] or 0) == (told.numerator or 0)
+    extreme = kpi.combination is None and kpi.part.aggregate in ("max", "min")
+    if told.denominator is not None and not extreme:
+        assert (row["denominator"] or 0) == told.denominator
 
 
 @pytest.mark.parametrize("kpi_id", CATALOGUE.definitions)
