@@ -517,6 +517,7 @@ SELECT
     s.talk_ms AS talk_ms, s.hold_ms AS hold_ms, s.wrap_ms AS wrap_ms, s.consult_ms AS consult_ms,
     s.handled AS handled, transferred, transfer_kind, toInt64(turns) AS turns, outcome AS bot_outcome,
     handoff_ms, context_ok AS handoff_context_ok, handoff_accepted_ms, handoff_abandoned,
+    given_up AND s.performer_kind != 'bot' AND left_ms IS NULL AS unknown_end,
     s.place AS place, event_id
 FROM stints AS s
 INNER JOIN whole AS w ON w.interaction_id = s.interaction_id

@@ -136,9 +136,7 @@ def published(client: Client, plan: ExhibitPlan) -> Published:
     clock_ms = 0
     for name, attribution, state, kind, size, start, dimensions, *numbers, as_of in rows:
         cell = tuple(dimensions[dimension] for dimension in exhibit.by)
-        place = Cell(
-            name, _reading(attribution, state), kind, size, _start_ms(kind, start), cell
-        )
+        place = Cell(name, _reading(attribution, state), kind, size, _start_ms(kind, start), cell)
         values[place] = Numbers(*numbers)
         if state == "restated":
             restated.add(place)

@@ -35,6 +35,7 @@ async def connect(settings: ClickHouseSettings, *, create_database: bool = False
             await client.command(f"CREATE DATABASE IF NOT EXISTS {name}")
     return await _client(settings, settings.database)
 
+
 LONG_ANSWER_TIMEOUT_SECONDS: Final = 1800
 """For a query over everything there is."""
 

@@ -40,7 +40,9 @@ def week(interactions: int, days: float = 7.0) -> list[Event]:
     days after the contact, customers come back, and one event in a hundred is corrected later.
     """
     rate = interactions * EVENTS_AN_INTERACTION / (days * 86_400)
-    center = Simulator(SimulatorConfig(events_per_second=rate, keep_truth=False), SEED, START_MS, "a")
+    center = Simulator(
+        SimulatorConfig(events_per_second=rate, keep_truth=False), SEED, START_MS, "a"
+    )
     end_ms = START_MS + int(days * DAY_MS)
     disorder = Disorder(
         DisorderConfig(
@@ -119,12 +121,10 @@ def store(client: Client, database: str, values: Sequence[bytes]) -> None:
     for migration in load():
         for statement in migration.statements:
             place.run(statement)
-    has = {name for (name,) in place.rows("SELECT name FROM system.columns WHERE database = currentDatabase() AND table = 'interaction_events'")}
     columns = COLUMNS["interaction_events"]
     told = [
         {**dict(zip(columns, row.values, strict=True)), "accepted_at": _EPOCH}
         for offset, body in enumerate(values)
         for row in rows(_Record(body, offset))  # type: ignore[arg-type]
     ]
-    names = [name for name in columns if name in has]
-    place.insert("interaction_events", names, [[row[name] for name in names] for row in told])
+    place.insert("interaction_events", columns, [[row[name] for name in columns] for row in told])

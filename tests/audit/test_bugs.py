@@ -46,7 +46,9 @@ class Center(NamedTuple):
 def edges() -> list[Event]:
     """A wait of exactly 20 s, and a customer back exactly seven days after the end."""
     found = []
-    for number, began_ms in enumerate((START_MS + HOUR_MS, START_MS + HOUR_MS + 80_000 + 7 * DAY_MS)):
+    for number, began_ms in enumerate(
+        (START_MS + HOUR_MS, START_MS + HOUR_MS + 80_000 + 7 * DAY_MS)
+    ):
         steps = [("queued", 0), ("accepted", 20_000), ("completed", 80_000)]
         for kind, after_ms in steps:
             event: Event = {

@@ -261,7 +261,10 @@ def _facts(seed: int) -> dict[str, list[tuple[str, Fact]]]:
         for number in range(FACTS_A_KIND):
             begin_ms = _begin_ms(rng)
             header = Header(
-                **{c.name: _value(c.name, c.type, c.nullable, rng, begin_ms) for c in HEADER_COLUMNS}
+                **{
+                    c.name: _value(c.name, c.type, c.nullable, rng, begin_ms)
+                    for c in HEADER_COLUMNS
+                }
             )
             values = [_value(c.name, c.type, c.nullable, rng, begin_ms) for c in own]
             rows.append((f"{kind}/{number}", cls(header, *values)))
@@ -303,9 +306,7 @@ class Live:
 
     def publish(self) -> None:
         for cell, slot in self.merge.dirty:
-            for key, value in read(
-                self.merge, cell, slot, self._published.get, complete=False
-            ):
+            for key, value in read(self.merge, cell, slot, self._published.get, complete=False):
                 if value is None:
                     self._published.pop(key, None)
                 else:
@@ -377,9 +378,7 @@ def _attributions() -> list[tuple[str, str | None]]:
     ]
 
 
-@settings(
-    max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
-)
+@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_random_exhibits(stored: Client, data: st.DataObject) -> None:
     chosen = data.draw(st.lists(st.sampled_from(_attributions()), min_size=3, max_size=9))
@@ -389,11 +388,15 @@ def test_random_exhibits(stored: Client, data: st.DataObject) -> None:
     )
     sizes = data.draw(st.lists(st.sampled_from(["15m", "30m", "1h", "day"]), unique=True))
     moving = data.draw(
-        st.lists(st.sampled_from(["5m", "15m", "30m", "1h", "today", "all"]), min_size=1, unique=True)
+        st.lists(
+            st.sampled_from(["5m", "15m", "30m", "1h", "today", "all"]), min_size=1, unique=True
+        )
     )
     windows = ", ".join([*moving, *(f"{{tumbling: {size}}}" for size in sizes)])
     by = data.draw(st.sampled_from(["[]", "[queue]", "[queue, channel]"]))
-    where = data.draw(st.sampled_from(["{}", '{direction: ["*"], channel: [voice]}', "{queue: 's*'}"]))
+    where = data.draw(
+        st.sampled_from(["{}", '{direction: ["*"], channel: [voice]}', "{queue: 's*'}"])
+    )
     zone = data.draw(st.sampled_from(["UTC", "Europe/Berlin", "Asia/Kolkata", "America/St_Johns"]))
     hours = data.draw(st.sampled_from(["", f"business_hours: {HOURS}"]))
     text = (
@@ -406,7 +409,9 @@ def test_random_exhibits(stored: Client, data: st.DataObject) -> None:
 
 @pytest.mark.parametrize("kpi_id", CATALOGUE.definitions)
 def test_the_sql_for_reading_gives_the_value_of_all_time(stored: Client, kpi_id: str) -> None:
-    text = f"{{exhibit: one, where: {{direction: ['*']}}, windows: [all], kpis: [{{kpi: {kpi_id}}}]}}"
+    text = (
+        f"{{exhibit: one, where: {{direction: ['*']}}, windows: [all], kpis: [{{kpi: {kpi_id}}}]}}"
+    )
     kpi = CATALOGUE.compile(kpi_id)
     found = streamed(load_exhibit(text), FACTS[1], AS_OF_MS)
     (told,) = (numbers for cell, numbers in found.items() if cell.reading != "provisional")

@@ -51,7 +51,7 @@ def extent_sql(plan: ExhibitPlan) -> str:
         sql = group.series[0].part.sql
         for instant in ("time", "until"):
             if instant in sql:
-                told = f"SELECT {sql[instant]} AS instant FROM {FACTS}.{view_of(group.fact)}"
+                told = f"SELECT {sql[instant]} AS instant FROM {FACTS}.{view_of(group.fact)}"  # noqa: S608
                 asked.append(f"{told} WHERE {population_sql(plan.exhibit.effective_where)}")
     asked.append("SELECT NULL::Nullable(Int64) AS instant")
     return f"SELECT min(instant), max(instant) FROM ({' UNION ALL '.join(asked)})"  # noqa: S608
@@ -84,7 +84,7 @@ def _series(group: Group) -> dict[str, str]:
 
 def _select(columns: dict[str, str], source: str, where: Iterable[str]) -> str:
     told = ",\n    ".join(f"{sql} AS {name}" for name, sql in columns.items())
-    return f"SELECT\n    {told}\nFROM {source}\nWHERE {conjunction(where)}"  # noqa: S608
+    return f"SELECT\n    {told}\nFROM {source}\nWHERE {conjunction(where)}"
 
 
 def _rows(plan: ExhibitPlan, group: Group, columns: dict[str, str]) -> str:
@@ -192,7 +192,7 @@ def _named(plan: ExhibitPlan, group: Group) -> str:
         f"GROUP BY {', '.join(PLACE)}, counts, name"
     )
     return (
-        f"SELECT {', '.join(PLACE)}, sum(rows_of) AS rows,\n"  # noqa: S608
+        f"SELECT {', '.join(PLACE)}, sum(rows_of) AS rows,\n"
         "    groupArrayIf((name, n, d), counts AND (n <> 0 OR d <> 0)) AS named\n"
         f"FROM ({by_name})\nGROUP BY {', '.join(PLACE)}"
     )
@@ -232,7 +232,7 @@ def _open_parts(rows: str, columns: Sequence[str]) -> str:
     """Intervals cut to business hours; the last part is open if the interval is."""
     told = ", ".join(f"r.{name} AS {name}" for name in columns)
     return (
-        f"SELECT {told}, greatest(r.at_ms, o.start_ms) AS at_ms,\n"  # noqa: S608
+        f"SELECT {told}, greatest(r.at_ms, o.start_ms) AS at_ms,\n"
         f"    if(least(ifNull(r.until, {_FAR}), o.end_ms) <= {SPAN_CLOCK},\n"
         f"        toNullable(least(ifNull(r.until, {_FAR}), o.end_ms)), NULL) AS until\n"
         f"FROM ({rows}) AS r CROSS JOIN {OPEN} AS o\n"
@@ -261,12 +261,12 @@ def _overlapping(plan: ExhibitPlan, rows: str) -> str:
             f"ASOF JOIN {buckets} AS a ON i.size = a.size AND i.low_ms >= a.start_ms"
         )
         reaching = (
-            "SELECT n.*, arrayJoin(range(toUInt64(n.number), toUInt64(z.number + 1))) AS bucket\n"  # noqa: S608
+            "SELECT n.*, arrayJoin(range(toUInt64(n.number), toUInt64(z.number + 1))) AS bucket\n"
             f"FROM ({numbered}) AS n\n"
             f"ASOF JOIN {buckets} AS z ON n.size = z.size AND n.reach_ms >= z.start_ms"
         )
         found.append(
-            f"SELECT r.* EXCEPT (size, number, reach_ms, bucket), {window}\n"  # noqa: S608
+            f"SELECT r.* EXCEPT (size, number, reach_ms, bucket), {window}\n"
             f"FROM ({reaching}) AS r\n"
             f"INNER JOIN {buckets} AS w ON r.size = w.size AND toInt64(r.bucket) = w.number\n"
             f"WHERE w.start_ms < {SPAN_CLOCK}"

@@ -94,7 +94,7 @@ def _mapped(kpi: CompiledKpi) -> str:
     told = mapped_sql(kpi, "named", "before")
     tables = "found, earlier" if before else "found"
     return (
-        f"WITH\n  found AS (\n{_indented(_array(named, 'named'))}\n  ){before}\n"  # noqa: S608
+        f"WITH\n  found AS (\n{_indented(_array(named, 'named'))}\n  ){before}\n"
         f"SELECT\n  {told.numerator} AS numerator,\n  {told.denominator} AS denominator,\n"
         f"  {told.value} AS value\nFROM {tables}"
     )
@@ -113,7 +113,8 @@ def _named(part: CompiledPart, also: tuple[str, ...]) -> str:
     source.append(f"  AND {joined}" if len(source) > 1 else f"WHERE {joined}")
     lines = [
         f"SELECT toString({key}) AS name,",
-        f"  sum(toInt64({part.sql['numerator']})) AS n, sum(toInt64({part.sql['denominator']})) AS d",
+        f"  sum(toInt64({part.sql['numerator']})) AS n,",
+        f"  sum(toInt64({part.sql['denominator']})) AS d",
     ]
     return "\n".join([*lines, *source, "GROUP BY name"])
 

@@ -94,7 +94,7 @@ def _places(plan: ExhibitPlan) -> str:
         )
     union = "\nUNION ALL\n".join(found)
     return (
-        f"CREATE TABLE {PLACES} ENGINE = Memory AS\n"  # noqa: S608
+        f"CREATE TABLE {PLACES} ENGINE = Memory AS\n"
         "SELECT DISTINCT p.at_cell AS at_cell, p.at_kind AS at_kind, p.at_size AS at_size,\n"
         "    p.at_start_ms AS at_start_ms, w.end_ms AS at_end_ms, w.day AS at_day\n"
         f"FROM ({union}) AS p\n"
@@ -109,7 +109,7 @@ def _computed(plan: ExhibitPlan, reading: Reading) -> str:
     shown = "" if reading.cohort == "all" else reading.cohort
     start = "if(at_kind IN ('all', 'sliding'), 0, at_start_ms)"
     return (
-        f"INSERT INTO computed SELECT '{reading.entry.name}', '{shown}', at_kind, at_size,\n"  # noqa: S608
+        f"INSERT INTO computed SELECT '{reading.entry.name}', '{shown}', at_kind, at_size,\n"
         f"    {start}, at_cell,\n"
         f"    {told.numerator},\n    {told.denominator},\n    {told.value},\n"
         f"    {told.n},\n    {told.low},\n    {told.high}\nFROM ({source})"
@@ -215,7 +215,7 @@ def _on_grid(plan: ExhibitPlan, reading: Reading, combination: Combination) -> s
         columns.append(f"g{i}.n{index} AS part_{i}_n")
         joins.append(f"LEFT JOIN {table_of(plan, group)} AS g{i} ON {same}")
     intervals = (
-        "SELECT s.at_cell AS cell, s.at_start_ms AS at_ms, b.end_ms AS until_ms, "  # noqa: S608
+        "SELECT s.at_cell AS cell, s.at_start_ms AS at_ms, b.end_ms AS until_ms, "
         f"{', '.join(columns)}\nFROM ({starts}) AS s\n"
         f"INNER JOIN {WINDOWS} AS b ON b.kind = 'tumbling' AND b.size = '{grid}'"
         " AND b.start_ms = s.at_start_ms\n" + "\n".join(joins) + f"\nWHERE b.end_ms <= {CLOCK}"
@@ -223,13 +223,13 @@ def _on_grid(plan: ExhibitPlan, reading: Reading, combination: Combination) -> s
     rows = _combined(reading, combination, intervals, "cell, at_ms, until_ms")
     told = placed(plan, rows, ("cell", "combined_n", "combined_d"), whole=True)
     summed = (
-        "SELECT cell AS at_cell, at_kind, at_size, at_start_ms,"  # noqa: S608
+        "SELECT cell AS at_cell, at_kind, at_size, at_start_ms,"
         " sum(combined_n) AS numerator, sum(combined_d) AS denominator\n"
         f"FROM ({told})\nGROUP BY {', '.join(PLACE)}"
     )
     same = " AND ".join(f"i.{name} = p.{name}" for name in PLACE)
     return (
-        f"SELECT {', '.join(_OF_PLACE)}, i.numerator AS numerator, i.denominator AS denominator\n"  # noqa: S608
+        f"SELECT {', '.join(_OF_PLACE)}, i.numerator AS numerator, i.denominator AS denominator\n"
         f"FROM {PLACES} AS p LEFT JOIN ({summed}) AS i ON {same}"
     )
 
@@ -239,8 +239,10 @@ def _on_grid(plan: ExhibitPlan, reading: Reading, combination: Combination) -> s
 
 def _maps(plan: ExhibitPlan, reading: Reading, group: Group) -> str:
     table = table_of(plan, group)
-    named = f"SELECT {', '.join(_OF_PLACE)}, g0.named AS named FROM {PLACES} AS p LEFT JOIN {table} AS g0"  # noqa: S608
-    named += f" ON {_same_place(group, 0)}"
+    named = (
+        f"SELECT {', '.join(_OF_PLACE)}, g0.named AS named\n"  # noqa: S608
+        f"FROM {PLACES} AS p LEFT JOIN {table} AS g0 ON {_same_place(group, 0)}"
+    )
     if reading.kpi.reads != "psi":
         return named
     days = int(str(reading.kpi.parameters["baseline_days"]))
@@ -259,6 +261,6 @@ def _maps(plan: ExhibitPlan, reading: Reading, group: Group) -> str:
     )
     joined = "arrayZip(b.denominators.1, b.denominators.2, b.denominators.2)"
     return (
-        f"SELECT {', '.join(_OF_PLACE)}, p.named AS named, {joined} AS before\n"  # noqa: S608
+        f"SELECT {', '.join(_OF_PLACE)}, p.named AS named, {joined} AS before\n"
         f"FROM ({named}) AS p LEFT JOIN ({before}) AS b ON {same}"
     )

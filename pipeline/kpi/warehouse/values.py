@@ -1,4 +1,4 @@
-"""SQL that reads sums as values: what ``pipeline/kpi/stats.py`` and ``sums.py`` do in the stream."""
+"""SQL that reads sums as values, as ``pipeline/kpi/sums.py`` does in the stream."""
 
 from __future__ import annotations
 
@@ -79,7 +79,9 @@ def mapped_sql(kpi: CompiledKpi, named: str, before: str) -> ToldSql:
     n = f"arraySum(one -> one.3, {named})"
     match kpi.reads:
         case "percentile":
-            return _told_bin(kpi, _percentile(named, n, float(str(kpi.parameters["percentile"]))), n)
+            return _told_bin(
+                kpi, _percentile(named, n, float(str(kpi.parameters["percentile"]))), n
+            )
         case "median_survival":
             return _told_bin(kpi, _median_survival(named), n)
         case "least_ratio":
