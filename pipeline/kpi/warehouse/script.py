@@ -240,7 +240,7 @@ def _on_grid(plan: ExhibitPlan, reading: Reading, combination: Combination) -> s
 def _maps(plan: ExhibitPlan, reading: Reading, group: Group) -> str:
     table = table_of(plan, group)
     named = (
-        f"SELECT {', '.join(_OF_PLACE)}, g0.named AS named\n"  # noqa: S608
+        f"SELECT {', '.join(_OF_PLACE)}, g0.named AS named\n"
         f"FROM {PLACES} AS p LEFT JOIN {table} AS g0 ON {_same_place(group, 0)}"
     )
     if reading.kpi.reads != "psi":
