@@ -175,7 +175,7 @@ def computed(
     first_ms, last_ms = (as_of_ms if one is None else int(one) for one in (first, last))
     windows = window_rows(plan, first_ms, last_ms, as_of_ms)
     place.table("windows", WINDOW_COLUMNS, windows)
-    opening = list(open_rows(plan, first_ms, max(last_ms, as_of_ms)))
+    opening = list(open_rows(plan, min(first_ms, as_of_ms), max(last_ms, as_of_ms)))
     place.table("opening_times", OPEN_COLUMNS, opening)
     for statement in asked.statements:
         place.run(statement, parameters)

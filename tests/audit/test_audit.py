@@ -84,21 +84,31 @@ def feed(place: Site, events: list[tuple[bytes, bytes]]) -> None:
     records = iter(events)
     written = 0
     while chunk := list(itertools.islice(records, 2_000)):
-        before = sum(place.committed("lifecycle").values())
-        for key, value in chunk:
-            place.produce(value, key)
-        place.flush()
         written += len(chunk)
         if written > len(events) * len(place.workers) / 3 and len(place.workers) < 3:
-            # The chunk just written is what it makes progress on.
-            wait_for(
-                lambda before=before: sum(place.committed("lifecycle").values()) > before,
-                "progress of the worker to be killed", 120, 0.05,
-            )  # fmt: skip
-            place.workers[-1].kill()
-            place.worker()
+            restart_in_progress(place, chunk)
+        else:
+            write(place, chunk)
         wait_for(lambda: place.lag("intake") < AHEAD, "intake to keep up", 300, 0.2)
     place.drain(1_800, alive=place.workers[-1:])
+
+
+def write(place: Site, chunk: list[tuple[bytes, bytes]]) -> None:
+    for key, value in chunk:
+        place.produce(value, key)
+    place.flush()
+
+
+def restart_in_progress(place: Site, chunk: list[tuple[bytes, bytes]]) -> None:
+    """Kill the worker while it takes a chunk in, and start another."""
+    before = sum(place.committed("lifecycle").values())
+    write(place, chunk)
+    wait_for(
+        lambda: sum(place.committed("lifecycle").values()) > before,
+        "progress of the worker to be killed", 120, 0.05,
+    )  # fmt: skip
+    place.workers[-1].kill()
+    place.worker()
 
 
 def audit(place: Site, *, expect: int = 0) -> dict[str, Any]:

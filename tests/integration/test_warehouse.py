@@ -27,6 +27,7 @@ from pipeline.kpi.warehouse import query
 from schemas.exhibit import Exhibit, load_exhibit
 from schemas.facts import FACT_KINDS, HEADER_COLUMNS, Fact, Header, columns
 from schemas.values import ExhibitValue
+from sinks.clickhouse.ddl import INSTANTS
 from tests.integration.warehouse import client_of, load_facts
 
 pytestmark = pytest.mark.clickhouse
@@ -38,7 +39,7 @@ FACTS_A_KIND = 60
 SOURCES = 3
 
 FORMS = """
-- id: staffed
+- id: form_staffed
   version: 1
   title: Time in a state
   unit: seconds
@@ -51,7 +52,7 @@ FORMS = """
   denominator: null
   source: []
   traps: x
-- id: share_available
+- id: form_share_available
   version: 1
   title: Share of time that is available
   unit: ratio
@@ -63,7 +64,7 @@ FORMS = """
   numerator: state = 'available'
   source: []
   traps: x
-- id: wait_percentile
+- id: form_wait_percentile
   version: 1
   title: Percentile of waits
   unit: seconds
@@ -79,7 +80,7 @@ FORMS = """
     percentile: {type: number, default: 90, minimum: 0, maximum: 100, help: x}
   source: []
   traps: x
-- id: patience
+- id: form_patience
   version: 1
   title: Median patience
   unit: seconds
@@ -94,7 +95,7 @@ FORMS = """
   reads: median_survival
   source: []
   traps: x
-- id: fairness
+- id: form_fairness
   version: 1
   title: Lowest over highest rate of answers
   unit: ratio
@@ -111,7 +112,7 @@ FORMS = """
     min_n: {type: int, default: 2, minimum: 1, maximum: 100, help: x}
   source: []
   traps: x
-- id: version_difference
+- id: form_version_difference
   version: 1
   title: Difference of two versions
   unit: ratio
@@ -128,7 +129,7 @@ FORMS = """
     candidate: {type: enum, allowed: [answered, waiting], default: answered, help: x}
   source: []
   traps: x
-- id: intent_drift
+- id: form_intent_drift
   version: 1
   title: Drift of intents
   unit: score
@@ -143,7 +144,7 @@ FORMS = """
     baseline_days: {type: int, default: 3, minimum: 1, maximum: 30, help: x}
   source: []
   traps: x
-- id: utilisation
+- id: form_utilisation
   version: 1
   title: Work over time of work
   unit: ratio
@@ -157,7 +158,7 @@ FORMS = """
   denominator: paid
   source: []
   traps: x
-- id: unserved
+- id: form_unserved
   version: 1
   title: Entries beyond what was accepted, by quarter of an hour
   unit: count
@@ -171,7 +172,7 @@ FORMS = """
   denominator: null
   source: []
   traps: x
-- id: idle_gap
+- id: form_idle_gap
   version: 1
   title: Difference of paid and worked time, by quarter of an hour
   unit: seconds
@@ -186,7 +187,7 @@ FORMS = """
   denominator: null
   source: []
   traps: x
-- id: forecast_error
+- id: form_forecast_error
   version: 1
   title: Error over entries, by hour
   unit: ratio
@@ -221,7 +222,6 @@ WORDS = {
 TEXTS = ["", "a", "b", "waiting"]
 SMALL = {"score": 11, "interactions": 9, "transfers": 3, "turns": 5}
 BEGINNINGS = ("started_ms", "entered_ms", "accepted_ms", "interaction_ms", "sent_ms")
-ENDS = ("ended_ms", "left_ms", "closed_ms", "answered_ms", "handoff_accepted_ms")
 
 
 def _value(name: str, type_: type, nullable: bool, rng: random.Random, begin_ms: int) -> Any:
@@ -239,7 +239,7 @@ def _value(name: str, type_: type, nullable: bool, rng: random.Random, begin_ms:
         return rng.randrange(SMALL[name])
     if name in BEGINNINGS:
         return begin_ms
-    if name in ENDS or name.endswith(("_at_ms", "until_ms")):
+    if name in INSTANTS:
         return begin_ms + rng.choice([0, 1, 60_000, rng.randrange(HOUR_MS), rng.randrange(10**8)])
     return rng.choice([0, 1, 4_999, 5_000, 20_000, 20_001, rng.randrange(10**7)])
 

@@ -17,7 +17,7 @@ from pipeline.kpi.warehouse.groups import (
     sums_statement,
     table_of,
 )
-from pipeline.kpi.warehouse.names import CLOCK, PLACE, PLACES, WINDOWS
+from pipeline.kpi.warehouse.names import CLOCK, OPEN, PLACE, PLACES, SPAN_CLOCK, WINDOWS
 from pipeline.kpi.warehouse.values import (
     ToldSql,
     fraction_sql,
@@ -124,6 +124,8 @@ def _told(plan: ExhibitPlan, reading: Reading) -> tuple[str, ToldSql]:
         return _on_grid(plan, reading, kpi.combination), _composite(reading)
     if group.shape == "map":
         return _maps(plan, reading, group), mapped_sql(kpi, "named", "before")
+    if kpi.reads == "time_average":
+        return _joined(plan, reading), _time_average(plan, reading)
     return _joined(plan, reading), _plain(reading)
 
 
@@ -166,6 +168,19 @@ def _plain(reading: Reading) -> ToldSql:
         value = value_sql(kpi, numerator, None)
         return ToldSql(numerator, value=f"if({nothing}, NULL, {value})")
     return fraction_sql(kpi, numerator, denominator)
+
+
+def _time_average(plan: ExhibitPlan, reading: Reading) -> ToldSql:
+    """What is clipped, over the part of the window that has passed; all time has no length."""
+    limit = f"least(at_end_ms, {SPAN_CLOCK})"
+    length = f"greatest({limit} - at_start_ms, 0)"
+    if plan.hours is not None:
+        times = f"(SELECT groupArray((start_ms, end_ms)) FROM {OPEN})"  # noqa: S608
+        overlap = f"least(one.2, {limit}) - greatest(one.1, at_start_ms)"
+        length = f"arraySum(one -> greatest({overlap}, 0), {times})"
+    length = f"if(at_kind = 'all', NULL, toNullable({length}))"
+    value = value_sql(reading.kpi, "part_0_n", length)
+    return ToldSql("part_0_n", length, f"if(at_kind = 'all', NULL, {value})", length)
 
 
 # --- composites -----------------------------------------------------------------------------------

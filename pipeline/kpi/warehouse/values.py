@@ -87,7 +87,7 @@ def mapped_sql(kpi: CompiledKpi, named: str, before: str) -> ToldSql:
         case "least_ratio":
             return _least_ratio(kpi, named, n)
         case "difference":
-            return _difference(kpi, named, n)
+            return _difference(kpi, named)
         case "psi":
             return ToldSql(NO_INTEGER, NO_INTEGER, _psi(before, named), n)
     raise ValueError(f"{kpi.id}: a map is not read as {kpi.reads}")
@@ -141,7 +141,7 @@ def _least_ratio(kpi: CompiledKpi, named: str, n: str) -> ToldSql:
     return ToldSql(numerator, denominator, value, n)
 
 
-def _difference(kpi: CompiledKpi, named: str, n: str) -> ToldSql:
+def _difference(kpi: CompiledKpi, named: str) -> ToldSql:
     def sums(parameter: str) -> tuple[str, str]:
         name = _quoted(str(kpi.parameters[parameter]))
         found = f"arrayFilter(one -> one.1 = {name}, {named})"
@@ -158,7 +158,7 @@ def _difference(kpi: CompiledKpi, named: str, n: str) -> ToldSql:
         f"if({known}, {n2} * {d1} - {n1} * {d2}, 0)",
         f"if({known}, {d2} * {d1}, 0)",
         f"if({known}, {p2} - {p1}, NULL)",
-        n,
+        f"{d1} + {d2}",
         f"if({known}, {p2} - {p1} - {below}, NULL)",
         f"if({known}, {p2} - {p1} + {above}, NULL)",
     )

@@ -64,7 +64,8 @@ def open_rows(plan: ExhibitPlan, first_ms: int, last_ms: int) -> Iterator[tuple[
     """Opening times of the exhibit between two instants; none where it has no business hours."""
     if plan.hours is None:
         return
-    begin_ms, end_ms = first_ms - _DAY_MS, last_ms + _DAY_MS
+    # Windows of the clock may begin before anything counts.
+    begin_ms, end_ms = first_ms - 2 * _DAY_MS, last_ms + _DAY_MS
     for start, end in plan.hours.open_spans(begin_ms, end_ms, end_ms):
         yield start, end_ms if end is None else end
 
