@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pipeline.kpi import catalogue
 from pipeline.kpi.plan import Plan
-from schemas.exhibit import load_exhibit
+from schemas.exhibit_file import load_exhibit
 from schemas.interaction import EVENT_ADAPTER
 from schemas.values import encode_value
 from tests.properties.world import World

@@ -20,7 +20,7 @@ from pipeline.audit.values import Cell, Numbers, computed, differences, of_value
 from pipeline.kpi import catalogue
 from pipeline.kpi.plan import Plan
 from pipeline.simulator.timeline import rfc3339
-from schemas.exhibit import load_exhibit
+from schemas.exhibit_file import load_exhibit
 from schemas.values import decode_value
 from tests.audit.bugs import BUGS, Bug, planted
 from tests.audit.center import DAY_MS, HOUR_MS, START_MS, Event, bodies, store, week

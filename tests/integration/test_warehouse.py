@@ -24,7 +24,8 @@ from pipeline.kpi.panes import Panes
 from pipeline.kpi.plan import Plan
 from pipeline.kpi.values import read
 from pipeline.kpi.warehouse import query
-from schemas.exhibit import Exhibit, load_exhibit
+from schemas.exhibit import Exhibit
+from schemas.exhibit_file import load_exhibit
 from schemas.facts import FACT_KINDS, HEADER_COLUMNS, Fact, Header, columns
 from schemas.values import ExhibitValue
 from sinks.clickhouse.ddl import INSTANTS

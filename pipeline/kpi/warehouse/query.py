@@ -132,7 +132,7 @@ def _composite(kpi: CompiledKpi, combination: Combination) -> str:
     sums = f"SELECT {head}{names} FROM (\n{_indented(rows)}\n){tail}"  # noqa: S608
     denominator = "NULL" if kpi.total else f"sum({combination.sql['denominator']})"
     return (
-        f"SELECT\n  sum({combination.sql['numerator']}) AS numerator,\n"  # noqa: S608
+        f"SELECT\n  sum({combination.sql['numerator']}) AS numerator,\n"
         f"  {denominator} AS denominator\nFROM (\n{_indented(sums)}\n)"
     )
 

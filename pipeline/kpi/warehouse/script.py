@@ -155,8 +155,12 @@ def _plain(reading: Reading) -> ToldSql:
     kpi = reading.kpi
     numerator, denominator, exists = "part_0_n", "part_0_d", "part_0_e"
     if kpi.gauge:
-        told = f"{CLOCK} - {numerator}" if kpi.reads == "age" else numerator
-        known = f"{denominator} <> 0" if kpi.reads == "age" else "true"
+        told, known = numerator, "true"
+        if kpi.reads != "value":
+            known = f"{denominator} <> 0"
+            told = f"{CLOCK} - {numerator}"
+        if kpi.reads == "mean_age":
+            told = f"intDiv({denominator} * {CLOCK} - {numerator}, if({known}, {denominator}, 1))"
         # A bucket that is over has no present.
         now = f"(at_kind <> 'tumbling' OR at_start_ms <= {CLOCK} AND {CLOCK} < at_end_ms)"
         told = f"if({now} AND {known}, toNullable({told}), NULL)"

@@ -84,6 +84,10 @@ def mapped_sql(kpi: CompiledKpi, named: str, before: str) -> ToldSql:
             )
         case "median_survival":
             return _told_bin(kpi, _median_survival(named), n)
+        case "covered":
+            known = f"arrayFilter(one -> one.3 > 0, {named})"
+            told = (f"toInt64(arrayCount(one -> one.2 > 0, {known}))", f"toInt64(length({known}))")
+            return fraction_sql(kpi, *told)
         case "least_ratio":
             return _least_ratio(kpi, named, n)
         case "difference":
