@@ -14,8 +14,9 @@ DEV_SETUP := $(VENV)/.dev-$(shell cat requirements-dev.lock pyproject.toml 2>/de
 PYTEST := $(BIN)/python -m pytest
 RATE ?= 25
 BOOTSTRAP ?=
+INTERACTIONS ?= 50000
 
-.PHONY: help run run-kafka test check deploy-check ci bench truth docs format lock services clean
+.PHONY: help run run-kafka test check deploy-check ci bench truth audit docs format lock services clean
 
 help: ## List every target.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -44,6 +45,9 @@ ci: check deploy-check test ## What continuous integration runs.
 
 truth: $(DEV_SETUP) services ## 200,000 events, two workers, a SIGKILL: every value against SQL and the simulator.
 	@CXSTREAM_TRUTH_EVENTS=200000 $(PYTEST) tests/integration/test_truth.py
+
+audit: $(DEV_SETUP) services ## A simulated week (INTERACTIONS=n), two restarts: stream against SQL in every cell, and planted bugs.
+	@CXSTREAM_AUDIT_INTERACTIONS=$(INTERACTIONS) $(PYTEST) tests/audit -s
 
 bench: $(DEV_SETUP) services ## The micro-batch layer beside stock Faust, on a real Kafka.
 	@$(BIN)/python -m tests.bench.layer

@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "sql": "Ask the ClickHouse of a running demo.",
     "inventory": "List the AI performers of every KCR task.",
     "exhibit": "Check, explain, compare, report and change exhibits.",
+    "audit": "Compare published values with a second computation in SQL.",
     "topics": "See and make the topics of a cluster.",
     "migrate": "See and make the tables in ClickHouse.",
     "keys": "Make the secret of customer keys.",

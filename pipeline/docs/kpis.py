@@ -13,12 +13,12 @@ from ruamel.yaml import YAML
 
 from pipeline.docs.formula import mathematics
 from pipeline.docs.markdown import code, table
-from pipeline.docs.sql import query
 from pipeline.exhibit import words
 from pipeline.kpi import catalogue
 from pipeline.kpi.catalogue import GROUPS, CompiledKpi, Definition
 from pipeline.kpi.definition import Counting
 from pipeline.kpi.parameters import ParameterSpec
+from pipeline.kpi.warehouse import query
 from schemas.presets import load_preset, preset_names
 
 FOLDER: Final = "docs/kpis"

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from pipeline.docs.sql import query
 from pipeline.exhibit import words
 from pipeline.kpi.catalogue import Catalogue, CompiledKpi, check_exhibit
 from pipeline.kpi.definition import Definition
 from pipeline.kpi.plan import maturity_ms
 from pipeline.kpi.presets import asked, preset_of
+from pipeline.kpi.warehouse import query
 from schemas.exhibit import Exhibit, KpiEntry, Sliding
 from schemas.facts import FACT_KINDS
 from schemas.presets import Preset

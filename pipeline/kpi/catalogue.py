@@ -75,6 +75,7 @@ class CompiledPart:
         matures: epoch ms from which the row is final; the row is mature at ``as_of_ms >= matures``.
         due: epoch ms from which the row contributes differently though no event came.
         key: of a map, the name under which numerator and denominator are summed.
+        columns: columns of the fact that any of them reads.
         sql: the same expressions as ClickHouse text, by name; the clock is ``{as_of_ms:Int64}``.
     """
 
@@ -90,6 +91,7 @@ class CompiledPart:
     matures: Callable[[Fact, int], int | None] | None
     due: Callable[[Fact, int], int | None] | None
     key: Callable[[Fact, int], int | str | None] | None
+    columns: frozenset[str]
     sql: dict[str, str] = field(repr=False)
 
 
@@ -260,14 +262,17 @@ def _part(
     full_name: str, name: str, counting: Counting, names: set[str], values: dict[str, Value]
 ) -> CompiledPart:
     functions: dict[str, Any] = dict.fromkeys(("until", "matures", "due", "key"))
+    columns: set[str] = set()
     sql = {}
     for place, expression in counting.expressions(full_name, names).items():
         term = _shaped(full_name, place, counting, bind(expression, counting.fact, values))
         functions[place] = python_function(term, counting.fact)
         sql[place] = clickhouse_sql(term, AS_OF_PARAMETER)
+        columns.update(term.columns())
     return CompiledPart(
-        name=name, fact=counting.fact, aggregate=counting.aggregate, sql=sql, **functions
-    )
+        name=name, fact=counting.fact, aggregate=counting.aggregate,
+        columns=frozenset(columns), sql=sql, **functions,
+    )  # fmt: skip
 
 
 def _combination(definition: Definition, values: dict[str, Value]) -> Combination:

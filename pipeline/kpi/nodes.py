@@ -83,6 +83,13 @@ class Term:
         """Whether the term is a literal."""
         return self.op == "constant"
 
+    def columns(self) -> Iterator[str]:
+        """Columns it reads."""
+        if self.op == "column":
+            yield str(self.value)
+        for arg in self.args:
+            yield from arg.columns()
+
 
 def round_real(x: float) -> int:
     """``ROUND``: the nearest integer, halves to even, as ClickHouse rounds floats."""

@@ -1,0 +1,1 @@
+"""Published values against a second computation in SQL: from facts, and from accepted events."""
