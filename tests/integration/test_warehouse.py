@@ -221,8 +221,10 @@ WORDS = {
     "model_version": ["a", "answered", "it's"],
 }
 TEXTS = ["", "a", "b", "waiting"]
-SMALL = {"score": 11, "interactions": 9, "transfers": 3, "turns": 5}
-BEGINNINGS = ("started_ms", "entered_ms", "accepted_ms", "interaction_ms", "sent_ms")
+SMALL = {"score": 11, "interactions": 9, "transfers": 3}
+PARTS = {"turns": 5, "no_match_turns": 3, "no_input_turns": 2}
+"""What is a part of turns is no more than there are."""
+BEGINNINGS = ("started_ms", "entered_ms", "accepted_ms", "interaction_ms", "sent_ms", "starts_ms")
 
 
 def _value(name: str, type_: type, nullable: bool, rng: random.Random, begin_ms: int) -> Any:
@@ -236,6 +238,8 @@ def _value(name: str, type_: type, nullable: bool, rng: random.Random, begin_ms:
         return rng.randrange(100) / 4
     if name == "scale":
         return rng.choice([5, 7, 10])
+    if name in PARTS:
+        return PARTS[name]
     if name in SMALL:
         return rng.randrange(SMALL[name])
     if name in BEGINNINGS:

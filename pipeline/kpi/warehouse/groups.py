@@ -185,6 +185,8 @@ def _named(plan: ExhibitPlan, group: Group) -> str:
         "d": f"if({counts}, toInt64({sql['denominator']}), 0)",
     }
     rows = _open(plan, group, _rows(plan, group, columns))
+    if group.gauge:
+        rows = f"SELECT * FROM ({rows}) WHERE counts"  # noqa: S608
     source = placed(plan, rows, (*_dimensions(plan), *columns))
     by_name = (
         f"SELECT {', '.join(PLACE)}, counts, name, count() AS rows_of, sum(n) AS n, sum(d) AS d\n"  # noqa: S608

@@ -43,6 +43,10 @@ _COMPUTED: Final = (
 )
 
 
+_NOW: Final = f"(at_kind <> 'tumbling' OR at_start_ms <= {CLOCK} AND {CLOCK} < at_end_ms)"
+"""A bucket that is over has no present, so it has no gauge."""
+
+
 @dataclass(frozen=True)
 class Script:
     """Statements to be run one after the other.
@@ -123,7 +127,10 @@ def _told(plan: ExhibitPlan, reading: Reading) -> tuple[str, ToldSql]:
             return _on_windows(plan, reading, kpi.combination), _composite(reading)
         return _on_grid(plan, reading, kpi.combination), _composite(reading)
     if group.shape == "map":
-        return _maps(plan, reading, group), mapped_sql(kpi, "named", "before")
+        told = mapped_sql(kpi, "named", "before")
+        if kpi.gauge:
+            told = ToldSql(*(f"if({_NOW}, {one}, NULL)" for one in told))
+        return _maps(plan, reading, group), told
     if kpi.reads == "time_average":
         return _joined(plan, reading), _time_average(plan, reading)
     return _joined(plan, reading), _plain(reading)
@@ -161,9 +168,7 @@ def _plain(reading: Reading) -> ToldSql:
             told = f"{CLOCK} - {numerator}"
         if kpi.reads == "mean_age":
             told = f"intDiv({denominator} * {CLOCK} - {numerator}, if({known}, {denominator}, 1))"
-        # A bucket that is over has no present.
-        now = f"(at_kind <> 'tumbling' OR at_start_ms <= {CLOCK} AND {CLOCK} < at_end_ms)"
-        told = f"if({now} AND {known}, toNullable({told}), NULL)"
+        told = f"if({_NOW} AND {known}, toNullable({told}), NULL)"
         return ToldSql(told, value=value_sql(kpi, told, None))
     nothing = f"at_kind = 'tumbling' AND {exists} = 0"
     if kpi.unit == "count":
