@@ -226,11 +226,13 @@ class Stage:
                 self.app.observer.restoring(self.name, topic, number)
         if self._memory is None:
             return
-        partition.memory = self._memory(number, partition.state)
+        memory = partition.memory = self._memory(number, partition.state)
         if self._reload:
             upto = partition.next_offset
             async for records in read_log(broker, topic, number, until=upto):
-                partition.memory.reload(records)
+                if partition.dropped:
+                    return
+                memory.reload(records)
                 self.app.observer.restoring(self.name, topic, number)
 
     # --- batches ------------------------------------------------------------------------------

@@ -104,17 +104,19 @@ class Demo:
         finally:
             client.close()
 
-    def has_more_than(self, rows: int) -> bool:
+    def has_more_than(self, before: Kept) -> bool:
+        """Whether ``MORE`` new events, and new rows of every table, are in ClickHouse."""
         assert self.process.poll() is None, self.said
         try:
             with self.client() as client:
-                ((count,),) = client.query("SELECT count() FROM events").result_rows
+                now = rows_of(client)
         except ClickHouseError:
             return False
-        return bool(count > rows)
+        wanted = {**before.rows, "interaction_events": len(before.ids) + MORE}
+        return all(now[table] > wanted[table] for table in TABLES)
 
-    def wait_for_more_than(self, rows: int) -> None:
-        wait_for(lambda: self.has_more_than(rows), "events in ClickHouse", 60, 0.3)
+    def wait_for_more_than(self, before: Kept) -> None:
+        wait_for(lambda: self.has_more_than(before), "rows in ClickHouse", 60, 0.3)
 
     def family(self) -> list[psutil.Process]:
         """Itself and everything it started."""
@@ -147,13 +149,17 @@ def kept(server: EmbeddedClickHouse) -> Kept:
             "SELECT uniqExact(event_id, version) FROM interaction_events"
         ).result_rows
         assert versions == len(ids)
-        rows = {
-            table: client.query(
-                f"SELECT uniqExact({key}) FROM {table}"  # noqa: S608 - names of this file
-            ).result_rows[0][0]
-            for table, key in zip(TABLES, ("event_id", *["fact_id"] * 3), strict=True)
-        }
-    return Kept(set(ids), rows)
+        return Kept(set(ids), rows_of(client))
+
+
+def rows_of(client: Client) -> dict[str, int]:
+    """Distinct ids of each table."""
+    return {
+        table: client.query(
+            f"SELECT uniqExact({key}) FROM {table}"  # noqa: S608 - names of this file
+        ).result_rows[0][0]
+        for table, key in zip(TABLES, ("event_id", *["fact_id"] * 3), strict=True)
+    }
 
 
 def in_folder(data: Path) -> Kept:
@@ -171,7 +177,7 @@ def test_nothing_is_lost_or_counted_twice_over_three_starts(tmp_path: Path) -> N
         demo = Demo(data, tmp_path, number)
         try:
             wait_for(demo.live, "the demonstration to show values", 60)
-            demo.wait_for_more_than(len(before.ids) + MORE)
+            demo.wait_for_more_than(before)
             family = demo.family()
             assert len(family) > 1
             demo.process.send_signal(how)
