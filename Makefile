@@ -13,6 +13,7 @@ RUN_SETUP := $(VENV)/.run-$(shell cat requirements.lock pyproject.toml 2>/dev/nu
 DEV_SETUP := $(VENV)/.dev-$(shell cat requirements-dev.lock pyproject.toml 2>/dev/null | cksum | cut -d' ' -f1)
 PYTEST := $(BIN)/python -m pytest
 RATE ?= 25
+JOBS ?= 2
 BOOTSTRAP ?=
 INTERACTIONS ?= 50000
 
@@ -27,8 +28,8 @@ run: $(RUN_SETUP) ## Live KPIs of a simulated center in this terminal. BOOTSTRAP
 run-kafka: $(RUN_SETUP) ## The same on a real Apache Kafka (needs Java and Maven) that keeps its log in var/kafka.
 	@$(BIN)/cxstream demo --rate $(RATE) --kafka
 
-test: $(DEV_SETUP) services ## All tests, on real services; ends with what could not be run.
-	@$(PYTEST)
+test: $(DEV_SETUP) services ## All tests, on real services, in JOBS=2 processes; ends with what could not be run.
+	@$(PYTEST) -n $(JOBS) --dist loadfile
 
 check: $(DEV_SETUP) ## Formatting, lint, types, import law, freshness of what is generated.
 	@$(BIN)/ruff format --check .
