@@ -16,7 +16,7 @@ from rich.table import Table
 
 from pipeline.app import sources
 from pipeline.cli.output import Exit, fail
-from pipeline.cli.settings import read_settings
+from pipeline.cli.settings import kafka_settings
 from pipeline.dead_letters import DeadLetter, explain, read_letters, send_back
 from pipeline.microbatch import Broker
 from pipeline.runtime import broker_of
@@ -128,10 +128,7 @@ def replay(
 
 
 def _settings(bootstrap: str | None) -> Settings:
-    settings = read_settings(bootstrap=bootstrap)
-    if settings.bootstrap is None:
-        fail("name a Kafka by --bootstrap or CXSTREAM_BOOTSTRAP", Exit.BAD_INPUT)
-    return settings
+    return kafka_settings(bootstrap=bootstrap)[0]
 
 
 def _broker(settings: Settings) -> Broker:

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from pipeline.cli.exhibits import read_exhibits
 from pipeline.cli.output import Exit, fail
-from pipeline.cli.settings import read_settings
+from pipeline.cli.settings import kafka_settings
 from pipeline.exhibits_admin import announce, in_force
 from pipeline.microbatch import Broker
 from pipeline.runtime import broker_of
@@ -83,10 +83,7 @@ def _counted(standing: dict[str, Configuration]) -> list[tuple[str, int, int]]:
 
 
 def _broker(bootstrap: str | None) -> Broker:
-    settings = read_settings(bootstrap=bootstrap)
-    if settings.bootstrap is None:
-        fail("name a Kafka by --bootstrap or CXSTREAM_BOOTSTRAP", Exit.BAD_INPUT)
-    return broker_of(settings, settings.bootstrap)
+    return broker_of(*kafka_settings(bootstrap=bootstrap))
 
 
 def _run(broker: Broker, work: Coroutine[Any, Any, AnyT]) -> AnyT:

@@ -39,3 +39,11 @@ def demo_clickhouse(data: Path) -> ClickHouseSettings:
     except (OSError, ValueError, KeyError):
         fail(f"no demo runs with the data folder {data}; start one with `make run`")
     return ClickHouseSettings(password=SecretStr(password), **where)
+
+
+def kafka_settings(**given: Any) -> tuple[Settings, str]:
+    """Settings of a command that needs a Kafka, and its address; ends with one line without one."""
+    settings = read_settings(**given)
+    if settings.bootstrap is None:
+        fail("name a Kafka by --bootstrap or CXSTREAM_BOOTSTRAP", Exit.BAD_INPUT)
+    return settings, settings.bootstrap

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from pipeline import topics_admin
-from pipeline.cli.output import Exit, fail
-from pipeline.cli.settings import read_settings
+from pipeline.cli.output import fail
+from pipeline.cli.settings import kafka_settings
 from pipeline.runtime import make_topics, planned_topics
 from pipeline.settings import Settings
 from schemas.topics import TOPICS
@@ -18,10 +18,7 @@ Bootstrap = Annotated[str | None, typer.Option(help="Kafka brokers, host:port.")
 
 
 def _settings(bootstrap: str | None) -> tuple[Settings, str]:
-    settings = read_settings(bootstrap=bootstrap)
-    if settings.bootstrap is None:
-        fail("name a Kafka by --bootstrap or CXSTREAM_BOOTSTRAP", Exit.BAD_INPUT)
-    return settings, settings.bootstrap
+    return kafka_settings(bootstrap=bootstrap)
 
 
 @app.command("list")

@@ -13,8 +13,8 @@ import typer
 from aiokafka.errors import KafkaError
 
 from pipeline.cli.exhibits import read_exhibits
-from pipeline.cli.output import Exit, fail
-from pipeline.cli.settings import read_settings
+from pipeline.cli.output import fail
+from pipeline.cli.settings import kafka_settings
 from pipeline.kpi import catalogue
 from pipeline.runtime import broker_of
 from pipeline.settings import Settings
@@ -38,12 +38,12 @@ def command(
 
     It reads what all workers have committed, and needs none of them in its own process.
     """
-    settings = read_settings(bootstrap=bootstrap, wallboard_host=host, wallboard_port=port)
-    if settings.bootstrap is None:
-        fail("name a Kafka by --bootstrap or CXSTREAM_BOOTSTRAP", Exit.BAD_INPUT)
+    settings, brokers = kafka_settings(
+        bootstrap=bootstrap, wallboard_host=host, wallboard_port=port
+    )
     exhibits = read_exhibits(exhibit or list(settings.exhibits))
     try:
-        asyncio.run(_run(settings, settings.bootstrap, exhibits))
+        asyncio.run(_run(settings, brokers, exhibits))
     except (OSError, RuntimeError, KafkaError) as error:
         fail(str(error))
 

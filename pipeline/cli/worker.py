@@ -16,7 +16,7 @@ from pipeline import metrics
 from pipeline.app import Worker
 from pipeline.cli.exhibits import read_exhibits
 from pipeline.cli.output import Exit, fail
-from pipeline.cli.settings import read_settings
+from pipeline.cli.settings import kafka_settings
 from pipeline.runtime import broker_of, serve_metrics, wiring_of
 from pipeline.settings import Settings
 from schemas.exhibit import Exhibit
@@ -41,12 +41,10 @@ def command(
     Workers of one group prefix share the partitions among them; topics and tables must be there
     (`cxstream topics apply`, `cxstream migrate apply`).
     """
-    settings = read_settings(roles=roles, bootstrap=bootstrap)
-    if settings.bootstrap is None:
-        fail("name a Kafka by --bootstrap or CXSTREAM_BOOTSTRAP", Exit.BAD_INPUT)
+    settings, brokers = kafka_settings(roles=roles, bootstrap=bootstrap)
     exhibits = read_exhibits(list(settings.exhibits))
     try:
-        asyncio.run(_run(settings, settings.bootstrap, exhibits))
+        asyncio.run(_run(settings, brokers, exhibits))
     except (UnknownPlatformError, ValueError) as error:
         fail(str(error), Exit.BAD_INPUT)
     except (OSError, RuntimeError) as error:
