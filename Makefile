@@ -17,7 +17,7 @@ JOBS ?= 2
 BOOTSTRAP ?=
 INTERACTIONS ?= 50000
 
-.PHONY: help run run-kafka test check deploy-check ci bench truth audit docs format lock services clean
+.PHONY: help run run-kafka test check deploy-check ci bench truth audit audit-short docs format lock services clean
 
 help: ## List every target.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -28,7 +28,7 @@ run: $(RUN_SETUP) ## Live KPIs of a simulated center in this terminal. BOOTSTRAP
 run-kafka: $(RUN_SETUP) ## The same on a real Apache Kafka (needs Java and Maven) that keeps its log in var/kafka.
 	@$(BIN)/cxstream demo --rate $(RATE) --kafka
 
-test: $(DEV_SETUP) services ## All tests, on real services, in JOBS=2 processes; ends with what could not be run.
+test: $(DEV_SETUP) services ## All tests but audits, on real services, in JOBS=2 processes; ends with what could not be run.
 	@$(PYTEST) -n $(JOBS) --dist loadfile
 
 check: $(DEV_SETUP) ## Formatting, lint, types, import law, freshness of what is generated.
@@ -42,13 +42,16 @@ check: $(DEV_SETUP) ## Formatting, lint, types, import law, freshness of what is
 deploy-check: $(DEV_SETUP) ## Image, Compose, Kubernetes, rules and dashboards, without a container engine.
 	@PYTHON=$(BIN)/python docker/check.sh
 
-ci: check deploy-check test ## What continuous integration runs.
+ci: check deploy-check test audit-short ## What continuous integration runs.
 
 truth: $(DEV_SETUP) services ## 200,000 events, two workers, a SIGKILL: every value against SQL and the simulator.
 	@CXSTREAM_TRUTH_EVENTS=200000 $(PYTEST) tests/integration/test_truth.py
 
 audit: $(DEV_SETUP) services ## A simulated week (INTERACTIONS=n), two restarts: stream against SQL in every cell, and planted bugs.
 	@CXSTREAM_AUDIT_INTERACTIONS=$(INTERACTIONS) $(PYTEST) tests/audit -s
+
+audit-short: $(DEV_SETUP) services ## The same with few interactions, in JOBS=2 processes.
+	@$(PYTEST) -n $(JOBS) --dist loadfile tests/audit
 
 bench: $(DEV_SETUP) services ## The micro-batch layer beside stock Faust, on a real Kafka.
 	@$(BIN)/python -m tests.bench.layer

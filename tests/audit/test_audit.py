@@ -1,7 +1,7 @@
 """``cxstream audit`` over a simulated week on a real Kafka, after two restarts of the worker.
 
 Events come in out of order, some late and some twice, surveys days after the contact; customers
-come back, and some events are corrected. ``make test`` takes fewer interactions than
+come back, and some events are corrected. ``make audit-short`` takes fewer interactions than
 ``make audit``; both run the same.
 """
 
