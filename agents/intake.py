@@ -1,7 +1,7 @@
 """Intake agent.
 
 in: ``cx.raw.<platform>``, keyed by the platform's conversation id. state: none.
-out: ``cx.interactions`` keyed by interaction, ``cx.dead-letters``.
+out: ``cx.interactions`` keyed by interaction, ``cx.dead-letters``, ``cx.sources``.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from functools import partial
 from pipeline.identity import CustomerKeys
 from pipeline.microbatch import Batch, BatchApp, Stage
 from pipeline.stages.counting import count_intake
+from pipeline.stages.heard import Heard
 from pipeline.stages.intake import Counts, Intake, Source
 from pipeline.stages.limits import RefusalLimit
-from schemas.topics import DEAD_LETTERS, INTERACTIONS, raw_topic
+from schemas.topics import DEAD_LETTERS, INTERACTIONS, SOURCES, raw_topic
 
 
 def intake(
@@ -34,9 +35,10 @@ def intake(
         app,
         "intake",
         topics=sorted(by_topic),
-        outputs=(INTERACTIONS, DEAD_LETTERS),
+        outputs=(INTERACTIONS, DEAD_LETTERS, SOURCES),
         memory=lambda _number, _state: limit(),
     )
+    heard = Heard()
 
     @app.agent(stage.channel, name="intake")
     async def agent(batches: AsyncIterator[Batch]) -> None:
@@ -48,6 +50,7 @@ def intake(
                 counts = Counts.none()
                 for record in batch.records:
                     taker.take(by_topic[record.topic], record, checkpoint, counts)
-                checkpoint.after_commit(partial(count_intake, counts))
+                known = heard.tell(batch.partition.tp, counts.heard, checkpoint)
+                checkpoint.after_commit(partial(count_intake, counts, known))
 
     return stage

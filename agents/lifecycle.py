@@ -3,8 +3,8 @@
 in: ``cx.interactions``, keyed by interaction (performer states: by performer), ticks among them.
 state: events and contributions of each interaction, changelog ``cx.lifecycle.changelog``.
 out: ``cx.facts``, ``cx.contacts`` keyed by customer, ``cx.performances`` keyed by performer,
-``cx.partials`` at ticks, ``cx.dead-letters``; back to ``cx.interactions`` go ticks, rates for all
-its partitions, and events that had not passed intake.
+``cx.partials`` at ticks, ``cx.dead-letters``, ``cx.sources``; back to ``cx.interactions`` go ticks,
+rates for all its partitions, and events that had not passed intake.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from pipeline.microbatch import Batch, BatchApp, Checkpoint, Record, Stage
 from pipeline.stages.clock import tick_record
 from pipeline.stages.configuration import Configuration, decode_change
 from pipeline.stages.counting import count_intake
+from pipeline.stages.heard import Heard
 from pipeline.stages.intake import Counts, Intake, Source, accepted_event, fold_key
 from pipeline.stages.lifecycle import Lifecycle
 from pipeline.stages.publisher import Publisher
@@ -42,6 +43,7 @@ from schemas.topics import (
     INTERACTIONS,
     PARTIALS,
     PERFORMANCES,
+    SOURCES,
 )
 
 Now = Callable[[], int]
@@ -79,12 +81,22 @@ def lifecycle(
         app,
         "lifecycle",
         topics=(INTERACTIONS,),
-        outputs=(FACTS, CONTACTS, PERFORMANCES, PARTIALS, DEAD_LETTERS, INTERACTIONS, EXHIBITS),
+        outputs=(
+            FACTS,
+            CONTACTS,
+            PERFORMANCES,
+            PARTIALS,
+            DEAD_LETTERS,
+            INTERACTIONS,
+            EXHIBITS,
+            SOURCES,
+        ),
         changelog=changelog,
         memory=memory,
         idle_seconds=None if now_ms is None else tick_seconds / 4,
     )
     last_tick_ms: dict[int, int] = {}
+    heard = Heard()
 
     def take(record: Record, taker: Intake, checkpoint: Checkpoint, counts: Counts) -> None:
         folds: Lifecycle = checkpoint.memory
@@ -128,7 +140,8 @@ def lifecycle(
                     take(record, taker, checkpoint, counts)
                 folds.flush(checkpoint)
                 write_tick(checkpoint)
-                checkpoint.after_commit(partial(count_intake, counts))
+                known = heard.tell(batch.partition.tp, counts.heard, checkpoint)
+                checkpoint.after_commit(partial(count_intake, counts, known))
                 checkpoint.after_commit(partial(_count_duplicates, folds))
 
     return stage

@@ -20,6 +20,12 @@ SKEWED = Counter(
     ["platform"],
     registry=REGISTRY,
 )
+LAST_EVENT = Gauge(
+    "cx_last_event_timestamp_seconds",
+    "When the last event of a source and queue was told, by the time of its record.",
+    ["source", "queue"],
+    registry=REGISTRY,
+)
 IGNORED = Counter(
     "cx_ignored", "Native events that no KPI needs, by type.", ["type"], registry=REGISTRY
 )

@@ -103,6 +103,9 @@ class Settings(BaseSettings):
         description="whether the wallboard lists the interactions behind a value: only to this "
         "machine, to everyone it is shown to, or to nobody",
     )
+    silent_seconds: Annotated[float, Field(ge=1, le=86_400)] = Field(
+        900, description="the wallboard marks numbers of a source that told nothing for longer"
+    )
     clickhouse: ClickHouseSettings = Field(default_factory=ClickHouseSettings)
 
     @field_validator("roles", "platforms", "platform_options", "exhibits", mode="before")

@@ -8,11 +8,13 @@ from schemas.topics import (
     CLOCKS,
     CONTACTS,
     DEAD_LETTERS,
+    EXHIBITS,
     FACTS,
     INTERACTIONS,
     KPIS,
     PARTIALS,
     PERFORMANCES,
+    SOURCES,
     TOPICS,
     Topic,
     raw_topic_row,
@@ -91,6 +93,18 @@ _MESSAGES: Final[dict[str, tuple[_Message, ...]]] = {
         _Message(
             "exhibitClock", _JSON, "The clock that a partition's exhibit values are as of.",
             "exhibit-clock.schema.json",
+        ),
+    ),
+    EXHIBITS: (
+        _Message(
+            "configuration", _INTERNAL,
+            "Exhibits in force in one partition; internal to the pipeline.",
+        ),
+    ),
+    SOURCES: (
+        _Message(
+            "sourceHeard", _JSON, "When a source was heard last, in one queue, by one reader.",
+            "source-heard.schema.json",
         ),
     ),
     DEAD_LETTERS: (

@@ -20,6 +20,7 @@ from schemas.exhibit import SLIDING_MS, TUMBLING_SIZES, Exhibit
 from schemas.facts import DIMENSIONS, FACT_KINDS, columns
 from schemas.interaction import event_json_schema
 from schemas.presets import preset_names
+from schemas.sources import SourceHeard
 from schemas.values import ExhibitClock, ExhibitValue
 
 FOLDER: Final = Path(__file__).parent / "json"
@@ -79,6 +80,12 @@ def exhibit_clock_schema() -> Schema:
     """The clock of exhibit values: the value of a record on ``cx.clocks``."""
     body = _one_line(msgspec.json.schema(ExhibitClock))
     return _document("exhibit-clock", "Clock of exhibit values", _without_titles(body))
+
+
+def source_heard_schema() -> Schema:
+    """When a source was heard last: the value of a record on ``cx.sources``."""
+    body = _one_line(msgspec.json.schema(SourceHeard))
+    return _document("source-heard", "When a source was heard last", _without_titles(body))
 
 
 def _one_line(node: Any) -> Any:
@@ -185,6 +192,7 @@ def documents() -> dict[str, str]:
         "fact.schema.json": fact_schema(),
         "exhibit-value.schema.json": exhibit_value_schema(),
         "exhibit-clock.schema.json": exhibit_clock_schema(),
+        "source-heard.schema.json": source_heard_schema(),
         "exhibit.schema.json": exhibit_schema(),
         "dead-letter-headers.schema.json": dead_letter_schema(),
         "asyncapi.json": asyncapi(version("cxstream")),

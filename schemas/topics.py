@@ -36,6 +36,7 @@ PARTIALS: Final = "cx.partials"
 KPIS: Final = "cx.kpis"
 EXHIBITS: Final = "cx.exhibits"
 CLOCKS: Final = "cx.clocks"
+SOURCES: Final = "cx.sources"
 DEAD_LETTERS: Final = "cx.dead-letters"
 
 
@@ -81,8 +82,12 @@ TOPICS: Final[dict[str, Topic]] = {
             "exhibit values, the last one of each key",
         ),
         Topic(
-            EXHIBITS, "source", "compact", None, ("lifecycle",), ("exhibit",),
+            EXHIBITS, "source", "compact", None, ("lifecycle",), ("exhibit", "wallboard"),
             "exhibits in force in each partition of cx.interactions",
+        ),
+        Topic(
+            SOURCES, "source, queue, reader", "compact", None, ("intake", "lifecycle"),
+            ("wallboard",), "when each source was heard last, by queue",
         ),
         Topic(
             CLOCKS, "partition", "compact", None, ("exhibits",), ("wallboard",),

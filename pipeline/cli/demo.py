@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli.exhibits import read_exhibits
+from pipeline.cli.exhibits import default_exhibit, floor_exhibit, read_exhibits
 from pipeline.cli.output import Exit, fail
 from pipeline.cli.settings import read_settings
 from pipeline.demo.run import Options, demo
@@ -28,7 +28,8 @@ def command(
         bool, typer.Option("--kafka", help="Start an Apache Kafka that keeps its log (needs Java).")
     ] = False,
     exhibit: Annotated[
-        list[Path] | None, typer.Option(help="Exhibit file; the default exhibit without one.")
+        list[Path] | None,
+        typer.Option(help="Exhibit file; without one the default exhibit and the floor."),
     ] = None,
     data: Annotated[Path | None, typer.Option(help="Folder for embedded parts.")] = None,
 ) -> None:
@@ -40,7 +41,9 @@ def command(
     settings = read_settings(bootstrap=bootstrap, data_dir=data)
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     options = Options(
-        exhibits=read_exhibits(exhibit or list(settings.exhibits)),
+        exhibits=read_exhibits(
+            exhibit or settings.exhibits or [default_exhibit(), floor_exhibit()]
+        ),
         events_per_second=rate,
         simulate=simulate,
         own_kafka=kafka,

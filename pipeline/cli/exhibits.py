@@ -33,4 +33,13 @@ def read_exhibits(files: Sequence[Path]) -> list[Exhibit]:
 
 def default_exhibit() -> Path:
     """The exhibit that is used when none is named."""
-    return Path(str(resources.files("schemas.exhibits") / "default.yaml"))
+    return _shipped("default.yaml")
+
+
+def floor_exhibit() -> Path:
+    """Performers by state and queue."""
+    return _shipped("floor.yaml")
+
+
+def _shipped(name: str) -> Path:
+    return Path(str(resources.files("schemas.exhibits") / name))

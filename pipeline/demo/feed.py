@@ -7,18 +7,29 @@ import itertools
 import secrets
 import time
 from collections.abc import AsyncIterator, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from pipeline.microbatch import Broker, partition_for
 from pipeline.microbatch.producer import BatchProducer, Outgoing
 from pipeline.simulator import Disorder, DisorderConfig, Simulator, SimulatorConfig
+from pipeline.simulator.simulator import SOURCE
 from pipeline.stages.intake import ACCEPTED
+from pipeline.stages.wire import CONTROL_HEADER, RESTART, Restart, encode_restart
 from schemas.topics import INTERACTIONS, raw_topic
+from schemas.values import rfc3339
 
 STEP_SECONDS = 0.1
 _CHUNK = 500
+
+
+class PerformerLeft(NamedTuple):
+    """A performer who was never signed off, in one queue."""
+
+    performer_id: str
+    queue: str
+    channel: str
 
 
 class Feeder:
@@ -54,6 +65,21 @@ class Feeder:
             await self._producer.send(chunk)
         return total
 
+    async def close_left(self, states: Iterable[PerformerLeft]) -> None:
+        """Close what a simulator that is no more left open: its contacts, and its performers.
+
+        Nobody would end them otherwise, and the longest wait would be that of a contact of the
+        last run.
+        """
+        now_ms = time.time_ns() // 1_000_000
+        value = encode_restart(Restart(SOURCE, now_ms))
+        headers = ((CONTROL_HEADER, RESTART),)
+        await self._producer.send(
+            Outgoing(INTERACTIONS, number, None, value, now_ms, headers)
+            for number in range(await self._producer.partitions(INTERACTIONS))
+        )
+        await self.send(_went_offline(state, now_ms) for state in states)
+
     async def send(self, events: Iterable[dict[str, Any]]) -> None:
         """Write unified events to the raw topic of their platform, as a producer outside would."""
         topic = raw_topic("interactions")
@@ -84,6 +110,21 @@ class Feeder:
                 shuffled.put(event)
             await self.send(list(shuffled.arrived(now_ms)))
             await asyncio.sleep(STEP_SECONDS)
+
+
+def _went_offline(left: PerformerLeft, now_ms: int) -> dict[str, Any]:
+    return {
+        "event_id": f"left-{now_ms:x}-{left.performer_id}-{left.queue}",
+        "kind": "performer_state",
+        "source": SOURCE,
+        "occurred_at": rfc3339(now_ms),
+        "interaction_id": f"performer:{left.performer_id}",
+        "performer_kind": "human",
+        "performer_id": left.performer_id,
+        "queue": left.queue,
+        "channel": left.channel,
+        "state": "offline",
+    }
 
 
 def _chunks(events: Iterable[dict[str, Any]], size: int) -> Iterable[list[dict[str, Any]]]:

@@ -21,7 +21,7 @@ from rich.live import Live
 from pipeline import metrics
 from pipeline.app import Wiring, Worker
 from pipeline.demo.board import Board
-from pipeline.demo.feed import Feeder
+from pipeline.demo.feed import Feeder, PerformerLeft
 from pipeline.embedded.clickhouse import EmbeddedClickHouse
 from pipeline.embedded.kafka import KafkaServer
 from pipeline.embedded.parts import EmbeddedLog
@@ -33,6 +33,7 @@ from pipeline.microbatch.restore import partition_count
 from pipeline.runtime import broker_of, make_topics, serve_metrics, wiring_of
 from pipeline.settings import ClickHouseSettings, Settings
 from pipeline.simulator import DisorderConfig, SimulatorConfig
+from pipeline.simulator.simulator import SOURCE
 from schemas.exhibit import Exhibit
 from schemas.topics import KPIS
 from sinks.clickhouse import definitions
@@ -44,8 +45,11 @@ from sinks.clickhouse.writer import ClickHouseWriter
 from sinks.prometheus import ExhibitCollector
 from sinks.wallboard.access import lists_rows
 from sinks.wallboard.board import Board as WallboardBoard
+from sinks.wallboard.comparisons import Comparer
+from sinks.wallboard.exhibits import ExhibitsInForce
 from sinks.wallboard.rows import RowSource
 from sinks.wallboard.server import WallboardServer
+from sinks.wallboard.source import STANDING, LogSource
 
 LIVE_HORIZON = timedelta(days=35)
 _REFRESH_SECONDS = 1.0
@@ -100,7 +104,8 @@ async def demo(settings: Settings, options: Options) -> None:
         wiring = _wiring(
             settings, broker, options.exhibits, board, wallboard, database, stack, ready
         )
-        page = await _serve(wallboard, settings, database, stack)
+        server = await _serve(wallboard, settings, database, stack)
+        page = server.address
         address = serve_metrics(settings.metrics_host, settings.metrics_port, wiring.health)
         _tell(options.say, settings, page, address, broker, clickhouse, database)
         worker = await stack.enter_async_context(Worker(wiring))
@@ -114,8 +119,17 @@ async def demo(settings: Settings, options: Options) -> None:
                 options.say(f"fed {fed:,} earlier events again from ClickHouse")
             if broker.pacer is not None:
                 await broker.pacer.drained(stop.is_set)
+        if options.simulate:
+            await feeder.close_left(await _never_signed_off(client))
         ready.set()
-        tasks = [asyncio.create_task(_show(board, since, options.say, began))]
+        standing = await stack.enter_async_context(LogSource(broker, STANDING))
+        comparer = Comparer(database, catalogue.load(), wallboard, server.stream)
+        stack.push_async_callback(comparer.close)
+        tasks = [
+            asyncio.create_task(_show(board, since, options.say, began)),
+            asyncio.create_task(standing.follow(wallboard)),
+            asyncio.create_task(comparer.run()),
+        ]
         if options.simulate:
             config = SimulatorConfig(
                 events_per_second=options.events_per_second, daily_curve=(1.0,) * 24,
@@ -171,10 +185,10 @@ def _wiring(
 async def _wallboard(settings: Settings, broker: Broker, exhibits: list[Exhibit]) -> WallboardBoard:
     """The wallboard's values. This process owns every partition, so they are whole."""
     return WallboardBoard(
-        exhibits,
-        catalogue.load(),
+        ExhibitsInForce(exhibits, catalogue.load()),
         await partition_count(broker, KPIS),
         3 * settings.tick_seconds + 2,
+        settings.silent_seconds,
         (lambda: time.time_ns() // 1_000_000) if settings.ticks == "wall" else None,
     )
 
@@ -184,8 +198,8 @@ async def _serve(
     settings: Settings,
     database: ClickHouseSettings,
     stack: AsyncExitStack,
-) -> str:
-    """Start the wallboard's server; its address."""
+) -> WallboardServer:
+    """Start the wallboard's server."""
     rows = None
     if lists_rows(settings):
         rows = RowSource(database, catalogue.load())
@@ -194,7 +208,7 @@ async def _serve(
         wallboard, catalogue.load(), rows=rows,
         host=settings.wallboard_host, port=settings.wallboard_port,
     )  # fmt: skip
-    return (await stack.enter_async_context(server)).address
+    return await stack.enter_async_context(server)
 
 
 def _tell(
@@ -235,6 +249,16 @@ async def _since(client: AsyncClient) -> str:
     )
     moments = [row[0] for row in found.result_rows] or [datetime.now(UTC)]
     return str(moments[0].isoformat(timespec="seconds"))
+
+
+async def _never_signed_off(client: AsyncClient) -> list[PerformerLeft]:
+    """Performers whom an earlier run of the simulator left at work."""
+    found = await client.query(
+        "SELECT performer_id, queue, channel FROM performer_states "
+        "WHERE source = {source:String} AND left_ms IS NULL AND state != 'offline'",
+        parameters={"source": SOURCE},
+    )
+    return [PerformerLeft(*row) for row in found.result_rows]
 
 
 async def _stored(client: AsyncClient) -> AsyncIterator[tuple[str, str, int]]:

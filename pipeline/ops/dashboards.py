@@ -206,6 +206,13 @@ def _pipeline() -> Iterable[Panel]:
     yield series("Records", Ask(rate("cx_records_total", "platform"), "{{platform}}"), unit="cps")
     yield series("Events", Ask(rate("cx_events_total", "platform"), "{{platform}}"), unit="cps")
     yield series(
+        "Since the last event",
+        Ask("time() - max by (source, queue) (cx_last_event_timestamp_seconds)",
+            "{{source}} {{queue}}"),
+        Ask("source:cx_silence_seconds", "{{source}}"),
+        unit="s",
+    )  # fmt: skip
+    yield series(
         "Not counted",
         Ask(errors("cx_duplicates_total"), "duplicates"),
         Ask(errors("cx_ignored_total"), "no KPI needs them"),

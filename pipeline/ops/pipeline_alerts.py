@@ -34,6 +34,11 @@ def recordings(scale: Scale) -> list[Recording]:
         Recording("cx_dead_letters:ratio_short", _share("cx_dead_letters_total", short)),
         Recording("cx_dead_letters:ratio_long", _share("cx_dead_letters_total", long)),
         Recording("cx_events_skewed:ratio_long", _share("cx_events_skewed_total", long)),
+        # A worker that starts again has heard nothing yet; what it heard before counts for a day.
+        Recording(
+            "source:cx_silence_seconds",
+            "time() - max by (source) (last_over_time(cx_last_event_timestamp_seconds[1d]))",
+        ),
         Recording(
             "exhibit:cx_clock_age_seconds",
             "time() - max by (exhibit) (cx_exhibit_clock_timestamp_seconds)",
@@ -141,6 +146,12 @@ def _progress(scale: Scale) -> Iterable[Alert]:
         "CxNothingTakenIn",
         (Condition(f"sum(rate(cx_records_total[{scale.of(900)}]))", "== 0"),), 900, "info",
         "No record came in for a quarter of an hour.",
+    )  # fmt: skip
+
+    yield Alert(
+        "CxSourceSilent",
+        (Condition("source:cx_silence_seconds", f"> {round(900 * scale.factor)}"),), 60, "warning",
+        "{{ $labels.source }} has told nothing for {{ $value | humanizeDuration }}.",
     )  # fmt: skip
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pipeline import metrics
+from pipeline.stages.heard import SourceQueue
 from pipeline.stages.intake import Counts
 
 
-def count_intake(counts: Counts) -> None:
-    """Count what intake did with records."""
+def count_intake(counts: Counts, heard: Mapping[SourceQueue, int]) -> None:
+    """Count what intake did with records, and show when sources were ``heard`` last."""
+    for (source, queue), at_ms in heard.items():
+        metrics.LAST_EVENT.labels(source, queue).set(at_ms / 1000)
     for name, n in counts.records.items():
         metrics.RECORDS.labels(name).inc(n)
     for name, n in counts.events.items():

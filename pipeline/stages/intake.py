@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from pipeline.folds.event import epoch_ms
 from pipeline.identity import CustomerKeys
+from pipeline.stages.heard import SourceQueue, note
 from pipeline.stages.limits import RefusalLimit
 from pipeline.stages.wire import (
     CONTROL_HEADER,
@@ -62,18 +63,22 @@ class Source(NamedTuple):
 
 
 class Counts(NamedTuple):
-    """What became of records; added to metrics once a batch is committed."""
+    """What became of records; added to metrics once a batch is committed.
+
+    ``heard`` has the Kafka time of the last event of each source and queue that contacts come by.
+    """
 
     records: Counter[str]
     events: Counter[str]
     ignored: Counter[str]
     dead_letters: Counter[str]
     skewed: Counter[str]
+    heard: dict[SourceQueue, int]
 
     @classmethod
     def none(cls) -> Counts:
         """Nothing counted yet."""
-        return cls(Counter(), Counter(), Counter(), Counter(), Counter())
+        return cls(Counter(), Counter(), Counter(), Counter(), Counter(), {})
 
 
 class Intake:
@@ -124,6 +129,7 @@ class Intake:
                 counts.events[name] += 1
                 if epoch_ms(event.occurred_at) > record.timestamp + SKEW_MS:
                     counts.skewed[name] += 1
+                note(counts.heard, event, record.timestamp)
                 self._send_event(event, record, out)
 
     def _send_event(self, event: InteractionEvent, record: RawRecord, out: Out) -> None:

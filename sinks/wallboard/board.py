@@ -9,33 +9,50 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
-from msgspec.structs import replace
-
-from pipeline.kpi.catalogue import Catalogue
+from pipeline.stages.configuration import Configuration
 from pipeline.stages.publisher import exhibit_partition
-from schemas.exhibit import SLIDING_MS, Exhibit, KpiEntry, Target, Tumbling, parse_target
-from schemas.values import TOTAL, ExhibitValue, rfc3339
+from schemas.exhibit import Exhibit, Tumbling
+from schemas.sources import SourceHeard
+from schemas.values import TOTAL, ExhibitValue
+from sinks.wallboard.exhibits import ExhibitsInForce, Shown
+from sinks.wallboard.floor import FLOOR_KPIS, floor_row
 from sinks.wallboard.frames import (
-    SEVERITY,
     BoardFrame,
+    Compared,
+    FloorRow,
     Freshness,
-    Other,
     Section,
     Selection,
     Tile,
 )
 from sinks.wallboard.history import STEP_MS, History, Series
+from sinks.wallboard.silence import Sources
+from sinks.wallboard.tiles import badness, leading, moved, tile
 
 _PREFERRED_WINDOWS: Final = ("1h", "30m", "15m", "5m", "today", "all")
 _MAX_CELLS: Final = 500
-_STEPS_OF_SHORTFALL: Final = (2.0, 1.0, 0.5, 0.2, 0.1, 0.05)
 
-Place = tuple[str, str, tuple[str, ...]]
-"""Exhibit, window and cell."""
+Place = tuple[str, int, str, tuple[str, ...]]
+"""Exhibit, its version, window and cell."""
+
+
+class Chosen(NamedTuple):
+    """What one section of a page shows, as of its clock."""
+
+    exhibit: Exhibit
+    window: str
+    cell: tuple[str, ...]
+    clock_ms: int
+
+    @property
+    def place(self) -> Place:
+        """Where its values stand."""
+        return (self.exhibit.exhibit, self.exhibit.version, self.window, self.cell)
 
 
 @dataclass
@@ -50,11 +67,11 @@ class Board:
     """Values by partition, read as sections of the page.
 
     Args:
-        exhibits: Exhibits to show, in this order.
-        catalogue: Titles of KPIs.
+        exhibits: Exhibits in force, told by the log or by files.
         partitions: Number of partitions of ``cx.kpis``.
         stale_seconds: Without a tick for this long values are not current, nor if ticks still come
             but are three times as old: the pipeline lives, and works off a backlog.
+        silent_seconds: A source of events that was not heard for longer is told to be silent.
         now_ms: Epoch milliseconds, to judge the age of ticks that follow the wall clock; None where
             they do not, and only their arrival counts.
         monotonic: Clock for arrivals.
@@ -62,29 +79,23 @@ class Board:
 
     def __init__(
         self,
-        exhibits: Iterable[Exhibit],
-        catalogue: Catalogue,
+        exhibits: ExhibitsInForce,
         partitions: int,
         stale_seconds: float,
+        silent_seconds: float,
         now_ms: Callable[[], int] | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.exhibits = {exhibit.exhibit: exhibit for exhibit in exhibits}
-        self._entries = {
-            (name, entry.name): entry for name, e in self.exhibits.items() for entry in e.kpis
-        }
-        self._titles = {
-            key: entry.title or catalogue.definition(entry.kpi).title
-            for key, entry in self._entries.items()
-        }
-        self._partition_of = {name: exhibit_partition(name, partitions) for name in self.exhibits}
+        self.exhibits = exhibits
+        self._sources = Sources(silent_seconds)
+        self._count_of_partitions = partitions
         self._stale_seconds = stale_seconds
         self._now_ms = now_ms
         self._monotonic = monotonic
         self._partitions: dict[int, _Partition] = {}
         self._index: dict[Place, dict[str, dict[str, ExhibitValue]]] = {}
-        self._cells: dict[str, dict[tuple[str, ...], int]] = {}
-        self._versions: dict[str, int] = {}
+        self._cells: dict[tuple[str, int], Counter[tuple[str, ...]]] = {}
+        self._compared: Mapping[Place, Mapping[str, Compared]] = {}
         self._history = History()
         self._sampled: dict[int, int] = {}
         #: Set whenever something changed; whoever waits for it clears it.
@@ -101,7 +112,7 @@ class Board:
                 self._remove(before)
             if value is None:
                 self._history.forget(key)
-            elif value.window.kind != "tumbling" and self._is_known(value):
+            elif value.window.kind != "tumbling":
                 known.values[key] = value
                 self._add(value)
         self.changed.set()
@@ -126,37 +137,46 @@ class Board:
         self._partitions[partition] = _Partition(dropped=True)
         self.changed.set()
 
-    def _is_known(self, value: ExhibitValue) -> bool:
-        """Whether a value is of the version we have; its rows and cells may differ in another."""
-        exhibit = self.exhibits.get(value.exhibit)
-        if exhibit is None:
-            return False
-        self._versions[value.exhibit] = value.exhibit_version
-        return exhibit.version == value.exhibit_version
+    def configure(self, source: str, configuration: Configuration) -> None:
+        """A source says which exhibits it counts for."""
+        self.exhibits.take(source, configuration)
+        self.changed.set()
+
+    def heard(self, heard: SourceHeard) -> None:
+        """A source of events was heard."""
+        self._sources.take(heard)
+
+    def compare(self, compared: Mapping[Place, Mapping[str, Compared]]) -> None:
+        """Take over what values are compared with; what is left out has nothing any more."""
+        self._compared = compared
+        self.changed.set()
 
     def _add(self, value: ExhibitValue) -> None:
         cell = tuple(value.dimensions.values())
-        readings = self._index.setdefault((value.exhibit, _window(value), cell), {})
+        identity = (value.exhibit, value.exhibit_version)
+        readings = self._index.setdefault((*identity, _window(value), cell), {})
         readings.setdefault(value.name, {})[value.state] = value
-        counts = self._cells.setdefault(value.exhibit, {})
-        counts[cell] = counts.get(cell, 0) + 1
+        self._cells.setdefault(identity, Counter())[cell] += 1
 
     def _remove(self, value: ExhibitValue) -> None:
         cell = tuple(value.dimensions.values())
-        place = (value.exhibit, _window(value), cell)
-        readings = self._index[place][value.name]
+        identity = (value.exhibit, value.exhibit_version)
+        readings = self._index[*identity, _window(value), cell][value.name]
         if readings.get(value.state) is value:
             del readings[value.state]
-        counts = self._cells[value.exhibit]
+        counts = self._cells[identity]
         counts[cell] -= 1
         if not counts[cell]:
             del counts[cell]
+        if not counts:
+            del self._cells[identity]
 
     # --- reading --------------------------------------------------------------------------------
 
     def freshness(self, exhibit: str) -> Freshness:
         """Whether the values of an exhibit are current."""
-        known = self._partitions.get(self._partition_of[exhibit], _Partition())
+        number = exhibit_partition(exhibit, self._count_of_partitions)
+        known = self._partitions.get(number, _Partition())
         if known.dropped:
             return Freshness("waiting", None, "its worker gave the exhibit up; no other has it yet")
         if known.clock_ms is None:
@@ -173,42 +193,69 @@ class Board:
 
     def frame(self, selection: Selection) -> BoardFrame:
         """What a page with this selection shows."""
-        chosen = [
-            exhibit
-            for name, exhibit in self.exhibits.items()
-            if selection.exhibit in (None, name)
-        ]  # fmt: skip
-        return BoardFrame(list(self.exhibits), [self._section(e, selection) for e in chosen])
+        names = self.exhibits.names
+        chosen = [name for name in names if selection.exhibit in (None, name)]
+        shown = [one for one in map(self.shown, chosen) if one is not None]
+        return BoardFrame(names, [self._section(one, selection) for one in shown])
+
+    def shown(self, exhibit: str) -> Shown | None:
+        """The version of an exhibit whose values are published; the newest while there are none.
+
+        Workers publish a new version whole and then withdraw what only the old one had.
+        """
+        if exhibit not in self.exhibits.names:
+            return None
+        published = self._published(exhibit)
+        found = self.exhibits.shown(exhibit, published) if published is not None else None
+        return found or self.exhibits.shown(exhibit)
+
+    def _published(self, exhibit: str) -> int | None:
+        """The newest version that there are values of."""
+        return max((version for name, version in self._cells if name == exhibit), default=None)
+
+    def chosen(self, selection: Selection) -> list[Chosen]:
+        """What the sections of a page with this selection show, those without a clock left out."""
+        found = []
+        for name in self.exhibits.names:
+            shown = self.shown(name) if selection.exhibit in (None, name) else None
+            cell = _cell(shown.exhibit, selection) if shown is not None else None
+            clock_ms = self.freshness(name).as_of_ms
+            if shown is not None and cell is not None and clock_ms is not None:
+                window = _chosen_window(shown.exhibit, selection)
+                found.append(Chosen(shown.exhibit, window, cell, clock_ms))
+        return found
 
     def trends(self, selection: Selection) -> dict[str, Series]:
         """The last hour of every tile, by its id."""
         found = {}
         for section in self.frame(selection).sections:
             clock_ms = section.freshness.as_of_ms
-            for tile in section.tiles if clock_ms is not None else ():
-                value = self.value(tile.exhibit, tile.name, selection)
+            for one in section.tiles if clock_ms is not None else ():
+                value = self.value(one.exhibit, one.name, selection)
                 if value is not None and clock_ms is not None:
-                    found[tile.id] = self._history.series(value.key, clock_ms)
+                    found[one.id] = self._history.series(value.key, clock_ms)
         return found
 
     def value(self, exhibit: str, name: str, selection: Selection) -> ExhibitValue | None:
         """The value that the tile of a KPI shows; None where there is none."""
-        chosen = self.exhibits.get(exhibit)
-        cell = _cell(chosen, selection) if chosen is not None else None
-        if chosen is None or cell is None:
+        found = self.shown(exhibit)
+        cell = _cell(found.exhibit, selection) if found is not None else None
+        if found is None or cell is None:
             return None
-        place = (exhibit, _chosen_window(chosen, selection), cell)
+        chosen = found.exhibit
+        place = (exhibit, chosen.version, _chosen_window(chosen, selection), cell)
         readings = list(self._index.get(place, {}).get(name, {}).values())
         clock_ms = self.freshness(exhibit).as_of_ms
-        return _moved(_leading(readings)[0], clock_ms) if readings and clock_ms else None
+        return moved(leading(readings)[0], clock_ms) if readings and clock_ms else None
 
-    def _section(self, exhibit: Exhibit, selection: Selection) -> Section:
+    def _section(self, shown: Shown, selection: Selection) -> Section:
+        exhibit = shown.exhibit
         window = _chosen_window(exhibit, selection)
         cell = _cell(exhibit, selection)
         freshness = self.freshness(exhibit.exhibit)
         tiles: list[Tile] = []
         if cell is not None and freshness.state != "waiting":
-            tiles = self._tiles(exhibit, window, cell, freshness.as_of_ms or 0)
+            tiles = self._tiles(shown, window, cell, freshness.as_of_ms or 0)
         return Section(
             exhibit=exhibit.exhibit,
             title=exhibit.title or exhibit.exhibit,
@@ -217,13 +264,28 @@ class Board:
             by=exhibit.by,
             windows=_windows(exhibit),
             window=window,
-            cells=sorted(self._cells.get(exhibit.exhibit, {}))[:_MAX_CELLS],
+            cells=sorted(self._cells.get((exhibit.exhibit, exhibit.version), ()))[:_MAX_CELLS],
             freshness=freshness,
-            silent="" if tiles else self._why_silent(exhibit, selection, window, cell, freshness),
+            silent="" if tiles else self._why_empty(exhibit, selection, window, cell, freshness),
+            silent_sources=self._sources.silent(exhibit, cell, freshness.as_of_ms)
+            if tiles and cell is not None and freshness.as_of_ms is not None
+            else [],
             tiles=tiles,
+            floor=self._floor(exhibit, window) if tiles else [],
         )
 
-    def _why_silent(
+    def _floor(self, exhibit: Exhibit, window: str) -> list[FloorRow]:
+        """Performers of every cell, if the exhibit has gauges of their states."""
+        if not any(entry.kpi in FLOOR_KPIS for entry in exhibit.kpis):
+            return []
+        identity = (exhibit.exhibit, exhibit.version)
+        rows = [
+            floor_row(cell, self._index.get((*identity, window, cell), {}))
+            for cell in sorted(self._cells.get(identity, ()), key=_totals_first)[:_MAX_CELLS]
+        ]
+        return [row for row in rows if row.counts]
+
+    def _why_empty(
         self,
         exhibit: Exhibit,
         selection: Selection,
@@ -231,6 +293,7 @@ class Board:
         cell: tuple[str, ...] | None,
         freshness: Freshness,
     ) -> str:
+        """Why a section has no tile."""
         if cell is None:
             names = ", ".join(name for name, _ in selection.dimensions if name not in exhibit.by)
             return f"this exhibit is not split by {names}"
@@ -238,56 +301,27 @@ class Board:
             return freshness.reason
         if not window:
             return "this exhibit has buckets only; read them in ClickHouse"
-        shown = self._versions.get(exhibit.exhibit, exhibit.version)
-        if shown != exhibit.version:
-            return (
-                f"workers show version {shown}, this wallboard has version {exhibit.version}; "
-                "start it again with their file"
-            )
+        published = self._published(exhibit.exhibit)
+        if published not in (None, exhibit.version):
+            return f"workers show version {published}, which this wallboard cannot read"
         return "nothing has happened here yet"
 
-    def _tiles(
-        self, exhibit: Exhibit, window: str, cell: tuple[str, ...], clock_ms: int
-    ) -> list[Tile]:
-        readings = self._index.get((exhibit.exhibit, window, cell), {})
+    def _tiles(self, shown: Shown, window: str, cell: tuple[str, ...], clock_ms: int) -> list[Tile]:
+        exhibit = shown.exhibit
+        place = (exhibit.exhibit, exhibit.version, window, cell)
+        readings = self._index.get(place, {})
+        compared = self._compared.get(place, {})
         tiles = [
-            self._tile(exhibit, entry, [_moved(v, clock_ms) for v in readings[entry.name].values()])
+            tile(
+                shown,
+                entry,
+                [moved(v, clock_ms) for v in readings[entry.name].values()],
+                compared.get(entry.name),
+            )
             for entry in exhibit.kpis
             if readings.get(entry.name)
         ]
-        return sorted(tiles, key=_badness)
-
-    def _tile(self, exhibit: Exhibit, entry: KpiEntry, readings: list[ExhibitValue]) -> Tile:
-        value, other = _leading(readings)
-        target = parse_target(value.target) if value.target is not None else None
-        return Tile(
-            id=f"{exhibit.exhibit}/{entry.name}",
-            exhibit=exhibit.exhibit,
-            name=entry.name,
-            title=self._titles[exhibit.exhibit, entry.name],
-            label="" if entry.name == entry.kpi or entry.title else entry.name,
-            unit=value.unit,
-            value=value.value,
-            n=value.n,
-            low=value.low,
-            high=value.high,
-            target=None if target is None else (target.low, target.high),
-            status=value.status,
-            state=value.state,
-            revision=value.revision,
-            window=value.window,
-            other=None if other is None else Other(other.state, other.value, other.n),
-            shortfall=_shortfall(target, value.value),
-        )
-
-
-def _moved(value: ExhibitValue, clock_ms: int) -> ExhibitValue:
-    """A value as of the clock: one that has not changed since is not published again."""
-    window = value.window
-    if window.kind == "sliding" and window.size is not None:
-        start_ms = clock_ms - SLIDING_MS[window.size]
-        window = replace(window, start=rfc3339(start_ms), end=rfc3339(clock_ms))
-    return replace(value, as_of=rfc3339(clock_ms), window=window)
+        return sorted(tiles, key=badness)
 
 
 def _window(value: ExhibitValue) -> str:
@@ -315,24 +349,5 @@ def _cell(exhibit: Exhibit, selection: Selection) -> tuple[str, ...] | None:
     return tuple(wanted.get(name, TOTAL) for name in exhibit.by)
 
 
-def _leading(readings: list[ExhibitValue]) -> tuple[ExhibitValue, ExhibitValue | None]:
-    """The reading a tile shows large, and the other one of a cohort.
-
-    The final one leads once it counts anything: only mature members make it, so it is the truth.
-    """
-    ordered = sorted(readings, key=lambda v: (v.value is None, v.state == "provisional"))
-    return ordered[0], ordered[1] if len(ordered) > 1 else None
-
-
-def _shortfall(target: Target | None, value: float | None) -> float:
-    if target is None or value is None:
-        return 0.0
-    distance = target.distance(value)
-    bound = target.low if target.low is not None and value < target.low else target.high
-    return distance / abs(bound) if bound else distance
-
-
-def _badness(tile: Tile) -> tuple[int, int]:
-    """Order of a tile: by status, then by steps of shortfall so that tiles seldom change places."""
-    step = sum(tile.shortfall < limit for limit in _STEPS_OF_SHORTFALL)
-    return SEVERITY[tile.status], step
+def _totals_first(cell: tuple[str, ...]) -> list[tuple[bool, str]]:
+    return [(value != TOTAL, value) for value in cell]

@@ -7,6 +7,7 @@ from typing import Final, Literal, NamedTuple
 import msgspec
 
 from schemas.values import State, Status, Unit, WindowRef
+from sinks.wallboard.silence import SilentSource
 
 FreshnessState = Literal["live", "stale", "waiting"]
 
@@ -49,6 +50,33 @@ class Other(msgspec.Struct, frozen=True):
     n: int | None
 
 
+class LastWeek(msgspec.Struct, frozen=True):
+    """The value of ``[start_ms, end_ms)``, which stands for the same window a week ago."""
+
+    value: float | int | None
+    start_ms: int
+    end_ms: int
+
+
+class Compared(msgspec.Struct, frozen=True):
+    """What a value is compared with, where it is known.
+
+    Attributes:
+        forecast: What was planned for the part of the window that has passed.
+    """
+
+    last_week: LastWeek | None = None
+    forecast: float | None = None
+
+
+class FloorRow(msgspec.Struct, frozen=True):
+    """Performers of one cell by state: how many, and the longest in it in seconds."""
+
+    cell: tuple[str, ...]
+    counts: dict[str, int]
+    longest: dict[str, float]
+
+
 class Tile(msgspec.Struct, frozen=True):
     """One KPI in one cell and window, in base units.
 
@@ -76,6 +104,7 @@ class Tile(msgspec.Struct, frozen=True):
     window: WindowRef
     other: Other | None = None
     shortfall: float = 0.0
+    compared: Compared | None = None
 
 
 class Section(msgspec.Struct, frozen=True):
@@ -84,6 +113,8 @@ class Section(msgspec.Struct, frozen=True):
     Attributes:
         cells: Cells that have values, as values of ``by`` in its order.
         silent: Why no tile is shown; empty if tiles are.
+        silent_sources: Sources that the numbers rest on, and that are not heard any more.
+        floor: Performers by cell, of an exhibit that asks for them; the total first.
     """
 
     exhibit: str
@@ -96,7 +127,9 @@ class Section(msgspec.Struct, frozen=True):
     cells: list[tuple[str, ...]]
     freshness: Freshness
     silent: str
+    silent_sources: list[SilentSource]
     tiles: list[Tile]
+    floor: list[FloorRow]
 
 
 class BoardFrame(msgspec.Struct, frozen=True):

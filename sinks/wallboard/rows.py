@@ -21,7 +21,7 @@ from sinks.wallboard.definition import compiled_entry
 MAX_ROWS: Final = 100
 _LIMITS: Final = {"readonly": 2, "max_execution_time": 5, "max_rows_to_read": 50_000_000}
 _AGES: Final = ("age", "mean_age")
-_COLUMNS: Final = ("interaction_id", "channel", "queue", "performer_kind")
+_COLUMNS: Final = ("interaction_id", "channel", "queue", "performer_kind", "performer_id")
 
 
 class Query(NamedTuple):
@@ -39,6 +39,7 @@ class Row(msgspec.Struct, frozen=True):
     channel: str
     queue: str
     performer_kind: str
+    performer_id: str
     at_ms: int
     numerator: int | None
     denominator: int

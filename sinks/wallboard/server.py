@@ -182,24 +182,24 @@ class WallboardServer:
                 return
 
     async def _definition(self, request: web.Request) -> web.Response:
-        exhibit = self._board.exhibits.get(request.match_info["exhibit"])
-        found = exhibit and describe(exhibit, request.match_info["name"], self._catalogue)
+        shown = self._board.shown(request.match_info["exhibit"])
+        found = shown and describe(shown.exhibit, request.match_info["name"], self._catalogue)
         if not found:
             raise web.HTTPNotFound
         return _json(encode(found))
 
     async def _rows_behind(self, request: web.Request) -> web.Response:
-        exhibit = self._board.exhibits.get(request.match_info["exhibit"])
+        shown = self._board.shown(request.match_info["exhibit"])
         name = request.match_info["name"]
-        if exhibit is None or name not in {entry.name for entry in exhibit.kpis}:
+        if shown is None or name not in shown.entries:
             raise web.HTTPNotFound
         if self._rows is None:
             return _json(encode({"offered": False}))
-        value = self._board.value(exhibit.exhibit, name, _selection(request))
+        value = self._board.value(shown.exhibit.exhibit, name, _selection(request))
         if value is None:
             return _json(encode({"offered": True, "error": "there is no value here"}))
         try:
-            found = await self._rows.read(exhibit, value)
+            found = await self._rows.read(shown.exhibit, value)
         except (ClickHouseError, OSError) as error:
             log.warning("wallboard_rows_failed", error=str(error))
             return _json(encode({"offered": True, "error": "ClickHouse did not answer"}))

@@ -52,11 +52,18 @@ class Stream:
         self._max_clients = max_clients
         self._clients: set[Client] = set()
         self._last: dict[Selection, bytes] = {}
+        #: Set when a page opens; whoever waits for it clears it.
+        self.opened = asyncio.Event()
 
     @property
     def clients(self) -> int:
         """Pages that are open."""
         return len(self._clients)
+
+    @property
+    def selections(self) -> set[Selection]:
+        """What open pages have chosen."""
+        return {client.selection for client in self._clients}
 
     def open(self, selection: Selection) -> Client:
         """Add a page; its first frames wait already.
@@ -70,6 +77,7 @@ class Stream:
         client.put("board", event("board", encode(self._board.frame(selection))))
         client.put("trends", self._trends(selection))
         self._clients.add(client)
+        self.opened.set()
         return client
 
     def close(self, client: Client) -> None:
@@ -93,7 +101,7 @@ class Stream:
             await asyncio.sleep(_SHORTEST_PAUSE_SECONDS)
 
     def _send(self, *, with_trends: bool) -> None:
-        for selection in {client.selection for client in self._clients}:
+        for selection in self.selections:
             clients = [client for client in self._clients if client.selection == selection]
             frame = event("board", encode(self._board.frame(selection)))
             alive = event("alive", b"{}")

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from tests.support.wallboard import value
+from pipeline.kpi import catalogue
+from schemas.exhibit_file import load_exhibit
+from schemas.sources import SourceHeard
+from schemas.values import WindowRef
+from sinks.wallboard.frames import Compared, LastWeek, Selection
+from sinks.wallboard.server import WallboardServer
+from tests.support.wallboard import NOON_MS, Shown, value
+
+FLOOR = load_exhibit(Path(__file__).parents[2] / "schemas" / "exhibits" / "floor.yaml")
 
 pytestmark = pytest.mark.browser
 
@@ -88,6 +98,57 @@ async def test_an_outage_of_the_pipeline_is_old_data_and_not_good_numbers(page, 
     assert struck == "line-through"
     shown.tick()
     await page.until(f"{text('abandon_rate', 'status')} === 'met'")
+
+
+async def test_numbers_of_a_silent_source_are_marked(page, server, shown):
+    shown.put(value("offered", 7), value("asa", 12.0, target="<=30", status="met"))
+    shown.board.heard(SourceHeard("pbx", "sales", shown.clock.now_ms - 1_200_000))
+    shown.tick()
+    await page.open(server.address)
+    await page.until(f"{text('asa', 'incomplete')} === 'source silent'")
+    assert await page.evaluate(text("offered", "incomplete")) == "source silent"
+    assert await page.evaluate("document.querySelector('.unheard').textContent") == (
+        "pbx has told nothing since 11:40:00. These numbers are incomplete."
+    )
+    label = await page.evaluate(f"{tile('asa')}.getAttribute('aria-label')")
+    assert label.endswith("incomplete, pbx is silent")
+    shown.board.heard(SourceHeard("pbx", "sales", shown.clock.now_ms))
+    shown.tick()
+    await page.until(f"!{tile('asa')}.querySelector('.incomplete')")
+    assert await page.evaluate("document.querySelector('.unheard').hidden") is True
+
+
+async def test_last_week_and_the_forecast_stand_beside_the_number(page, server, shown):
+    shown.put(value("offered", 7))
+    shown.tick()
+    (chosen,) = shown.board.chosen(Selection())
+    week = LastWeek(9, NOON_MS - 3_600_000, NOON_MS)
+    shown.board.compare({chosen.place: {"offered": Compared(week, 8.25)}})
+    await page.open(server.address)
+    await page.until(f"{text('offered', 'beside')} === 'last week 9forecast 8'")
+
+
+async def test_the_floor_is_a_table_of_queues_and_states(page, shown):
+    def gauge(kpi, name, number, queue, unit="count"):
+        return value(
+            name, number, exhibit="floor", kpi=kpi, parameters={"state": "busy"}, queue=queue,
+            unit=unit, window=WindowRef("sliding", "5m", None, None),
+        )  # fmt: skip
+
+    floor = Shown(exhibits=(FLOOR,))
+    floor.put(
+        gauge("performers_by_state", "busy", 3, "*"),
+        gauge("performers_by_state", "busy", 3, ""),
+        gauge("longest_in_state", "longest_busy", 431.0, "", "seconds"),
+    )
+    floor.tick()
+    async with WallboardServer(floor.board, catalogue.load()) as server:
+        await page.open(server.address)
+        cells = "[...document.querySelectorAll('.floor tr')].map((r) => r.innerText).join('|')"
+        await page.until(f"{cells}.includes('longest 7:11 min')")  # 431 s
+        assert (await page.evaluate(cells)).replace("\n", " ").split("|") == [
+            "queue\tbusy", "all\t3", "unknown\t3 longest 7:11 min",
+        ]  # fmt: skip
 
 
 async def test_a_server_that_is_gone_is_old_data_too(page, server, shown):

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from schemas.topics import CLOCKS, KPIS
-from tests.integration.site import site, wait_for
+from schemas.topics import CLOCKS, KPIS, SOURCES
+from tests.integration.site import RAW, site, wait_for
 
 pytestmark = pytest.mark.kafka
 
@@ -91,7 +91,9 @@ def test_values_of_all_partitions_and_an_outage(kafka, tmp_path):
         place.drain(60, alive=[worker], roles=("intake", "lifecycle"))
         place.tick(NOON_MS, complete=False)
         place.drain(60, alive=[worker])
-        wallboard = Wallboard({**os.environ, **place.environment}, tmp_path / "wallboard.log")
+        # The wallboard is told nothing of exhibits: it reads them of the log.
+        told = {k: v for k, v in place.environment.items() if k != "CXSTREAM_EXHIBITS"}
+        wallboard = Wallboard({**os.environ, **told}, tmp_path / "wallboard.log")
         try:
             # Clocks that were there before the wallboard say nothing of now.
             wait_for(lambda: len(wallboard.sections()) == 4, "the exhibits", 30)
@@ -103,6 +105,22 @@ def test_values_of_all_partitions_and_an_outage(kafka, tmp_path):
                 assert told["offered"]["value"] == 2
                 assert (told["abandon_rate"]["value"], told["abandon_rate"]["n"]) == (0.5, 2)
                 assert told["abandon_rate"]["status"] == "missed"
+                assert section["silent_sources"] == []
+            assert {record.key for record in place.read(SOURCES)} >= {
+                f'["test","sales","cx.raw.interactions",{number}]'.encode()
+                for number in {record.partition for record in place.read(RAW)}
+            }
+            files[0].write_text(EXHIBIT.format(name="desk") + "version: 2\ntitle: Front desk\n")
+            place.command("exhibit", "apply", str(files[0]))
+            place.command("exhibit", "end", "chat")
+
+            def followed() -> bool:
+                place.tick(NOON_MS + 1_500, complete=False)
+                found = wallboard.sections()
+                return "chat" not in found and found["desk"]["title"] == "Front desk"
+
+            wait_for(followed, "exhibits to be followed", 60, pause_seconds=0.5)
+            assert wallboard.sections()["desk"]["tiles"] != []
             worker.signal(signal.SIGSTOP)
             place.tick(NOON_MS + 2_000, complete=False)
             wait_for(lambda: wallboard.states() == {"stale"}, "the outage to be seen", 30)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from pipeline.kpi import catalogue
+from schemas.exhibit import Exhibit
 from schemas.exhibit_file import load_exhibit
 from schemas.values import TOTAL, ExhibitValue, WindowRef, rfc3339
 from sinks.wallboard.board import Board
+from sinks.wallboard.exhibits import ExhibitsInForce
 
 NOON_MS = 1_772_452_800_000
 """2026-03-02T12:00:00Z."""
@@ -41,7 +44,8 @@ def value(name: str, number: float | None, **given: Any) -> ExhibitValue:
         "name": name, "parameters": {}, "attribution": "arrival", "window": window,
         "dimensions": {"queue": given.pop("queue", TOTAL)}, "state": "provisional", "revision": 0,
         "as_of": rfc3339(NOON_MS), "numerator": 1, "denominator": 1, "value": number,
-        "unit": _UNITS[name], "n": 100, "low": None, "high": None, "target": None,
+        "unit": given.pop("unit", "") or _UNITS[name], "n": 100,
+        "low": None, "high": None, "target": None,
         "status": "no_target",
     }  # fmt: skip
     return ExhibitValue(**{**told, **given})
@@ -59,12 +63,13 @@ class Clock:
 
 
 class Shown:
-    """A board of one exhibit in one partition, whose worker is the test."""
+    """A board of exhibits in one partition, whose worker is the test."""
 
-    def __init__(self, *, partitions: int = 1) -> None:
+    def __init__(self, *, partitions: int = 1, exhibits: Iterable[Exhibit] = (DESK,)) -> None:
         self.clock = Clock()
         self.board = Board(
-            [DESK], catalogue.load(), partitions, stale_seconds=5,
+            ExhibitsInForce(exhibits, catalogue.load()), partitions, stale_seconds=5,
+            silent_seconds=900,
             now_ms=lambda: self.clock.now_ms, monotonic=lambda: self.clock.now_ms / 1000,
         )  # fmt: skip
 

@@ -74,9 +74,21 @@ function reading(told, section, body) {
     range ? `95 % interval ${range}` : "",
     told.revision ? `${told.state}, revision ${told.revision}` : told.state,
     body.attribution === "gauge" ? "" : windowed(told, section),
+    section.silent_sources.length ? `incomplete: ${section.silent_sources.map(({ source }) => source).join(", ")} is silent` : "",
+    ...beside(told, section),
   ];
   return element("p", { class: "reading" }, element("span", { class: "now" }, format.shown(told.value, told.unit)),
     element("span", {}, facts.filter(Boolean).join(" · ")));
+}
+
+/** The same time last week, with its hours, and the forecast. */
+function beside(told, section) {
+  const { last_week: week, forecast } = told.compared ?? {};
+  const zone = section.time_zone;
+  return [
+    week ? `last week, ${format.moment(week.start_ms, zone)} to ${format.clock(week.end_ms, zone)}: ${format.shown(week.value, told.unit)}` : "",
+    forecast === null || forecast === undefined ? "" : `forecast so far ${format.shown(forecast, told.unit)}`,
+  ];
 }
 
 function windowed(told, section) {
@@ -136,9 +148,9 @@ function listed(answer, told, section) {
 
 function table({ rows, as_of: asOf }, told, section) {
   const parts = rows.some((row) => row.part);
-  const heads = ["time", "interaction", "channel", "queue", "by", ...(parts ? ["part"] : []), told.unit === "seconds" ? "seconds" : "adds"];
+  const heads = ["time", "interaction", "channel", "queue", "by", "performer", ...(parts ? ["part"] : []), told.unit === "seconds" ? "seconds" : "adds"];
   const body = rows.map((row) => element("tr", {},
-    ...[format.momentNear(row.at_ms, Date.parse(asOf), section.time_zone), row.interaction_id, row.channel, row.queue, row.performer_kind,
+    ...[format.momentNear(row.at_ms, Date.parse(asOf), section.time_zone), row.interaction_id, row.channel, row.queue, row.performer_kind, row.performer_id,
       ...(parts ? [row.part] : [])].map((text) => element("td", {}, text)),
     element("td", { class: "number" }, adds(row, told))));
   return element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Interactions" },

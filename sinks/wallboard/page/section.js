@@ -1,6 +1,7 @@
 /** One exhibit: its heading, whether it is current, and its tiles, the worst first. */
 
 import { arrange, element, setText } from "./dom.js";
+import { Floor } from "./floor.js";
 import * as format from "./format.js";
 import { Tile } from "./tile.js";
 import { word } from "./status.js";
@@ -16,11 +17,13 @@ export class Section {
     this.sum = element("p", { class: "sum" });
     this.notice = element("p", { class: "notice", hidden: "" });
     this.silent = element("p", { class: "silent", hidden: "" });
+    this.unheard = element("p", { class: "notice unheard", hidden: "" });
+    this.floor = new Floor();
     this.measured = element("ul", { class: "tiles measured" });
     this.counted = element("ul", { class: "tiles counted" });
     this.node = element("section", { class: "exhibit" },
       element("header", {}, this.heading, this.about, this.sum),
-      this.notice, this.silent, this.measured, this.counted);
+      this.notice, this.unheard, this.silent, this.floor.node, this.measured, this.counted);
   }
 
   /** Show a section of a frame. `lost` says that the server is not heard. */
@@ -39,7 +42,17 @@ export class Section {
     this.silent.hidden = !told.silent;
     setText(this.silent, told.silent ? `No values: ${told.silent}.` : "");
     this.summarize(told.tiles);
+    this.tellUnheard(told);
+    this.floor.show(told);
     this.place(told.tiles, old);
+  }
+
+  /** Sources that are not heard: whatever rests on them is incomplete. */
+  tellUnheard({ silent_sources: silent, freshness, time_zone: zone }) {
+    this.unheard.hidden = !silent.length;
+    const told = silent.map(({ source, since_ms: since }) =>
+      `${source} has told nothing since ${format.momentNear(since, freshness.as_of_ms, zone)}`);
+    setText(this.unheard, told.length ? `${told.join("; ")}. These numbers are incomplete.` : "");
   }
 
   summarize(tiles) {
@@ -58,7 +71,7 @@ export class Section {
     for (const id of [...this.tiles.keys()]) if (!ids.has(id)) this.tiles.delete(id);
     for (const told of tiles) {
       if (!this.tiles.has(told.id)) this.tiles.set(told.id, new Tile(this.open));
-      this.tiles.get(told.id).show(told, old);
+      this.tiles.get(told.id).show(told, old, this.told.silent_sources, this.told.time_zone);
     }
     // Order holds still under a reader's hands: moving a tile would take the focus from it.
     const known = new Set([...this.measured.children, ...this.counted.children]);

@@ -12,17 +12,21 @@ export class Tile {
     this.status = element("span", { class: "status" });
     this.value = element("span", { class: "value" });
     this.facts = element("span", { class: "facts" });
+    this.beside = element("span", { class: "beside" });
     this.trend = trendOf([], null);
     this.button = element("button", { class: "tile", type: "button", "aria-haspopup": "dialog" },
-      this.title, this.status, this.label, this.value, this.facts, this.trend);
+      this.title, this.status, this.label, this.value, this.facts, this.beside, this.trend);
     this.item = element("li", {}, this.button);
     this.button.addEventListener("click", () => open(this));
     this.told = null;
   }
 
-  /** Show a tile of a frame; `old` says that it must not be read as current. */
-  show(told, old) {
-    const same = JSON.stringify([told, old]);
+  /**
+   * Show a tile of a frame. `old` says that it must not be read as current, `silent` names sources
+   * it rests on that are not heard.
+   */
+  show(told, old, silent, zone) {
+    const same = JSON.stringify([told, old, silent]);
     if (same === this.same) return;
     this.same = same;
     this.told = told;
@@ -37,9 +41,10 @@ export class Tile {
     setText(this.value, number);
     this.value.classList.toggle("long", number.length > 6);
     if (unit) this.value.append(element("span", { class: "unit" }, unit));
-    this.facts.replaceChildren(...facts(told));
+    this.facts.replaceChildren(...facts(told, silent));
+    this.beside.replaceChildren(...compared(told, zone));
     setAttribute(this.button, "data-id", told.id);
-    setAttribute(this.button, "aria-label", spoken(told, status));
+    setAttribute(this.button, "aria-label", spoken(told, status, silent));
   }
 
   draw(points) {
@@ -49,14 +54,29 @@ export class Tile {
   }
 }
 
-function facts(told) {
+function facts(told, silent) {
   const found = [];
   const add = (name, text) => text && found.push(element("span", { class: name }, text));
+  add("incomplete", silent.length ? "source silent" : "");
   add("target", told.target ? `target ${format.target(told.target, told.unit)}` : "");
   add("n", told.n === null || told.unit === "count" ? "" : `n ${format.count(told.n)}`);
   add("interval", format.interval(told.low, told.high));
   // The heading says that what moves with the clock is provisional; here stands what differs.
   if (told.state !== "provisional" || told.other) add("state", stateOf(told));
+  return found;
+}
+
+/** The same time last week and the forecast, where they are known. */
+function compared(told, zone) {
+  const { last_week: week, forecast } = told.compared ?? {};
+  const found = [];
+  if (week) {
+    const span = `${format.clock(week.start_ms, zone).slice(0, 5)} to ${format.clock(week.end_ms, zone).slice(0, 5)}`;
+    found.push(element("span", { title: span }, `last week ${format.shown(week.value, told.unit)}`));
+  }
+  if (forecast !== null && forecast !== undefined) {
+    found.push(element("span", {}, `forecast ${format.shown(forecast, told.unit)}`));
+  }
   return found;
 }
 
@@ -68,12 +88,13 @@ function stateOf(told) {
   return `${state}; ${told.other.state} ${other}`;
 }
 
-function spoken(told, status) {
+function spoken(told, status, silent) {
   const parts = [
     `${told.title}${told.label ? ` (${told.label})` : ""}: ${told.value === null ? "undefined" : format.shown(told.value, told.unit)}`,
     told.target ? `${word(status)}, target ${format.spokenTarget(told.target, told.unit)}` : word(status),
     told.n === null ? "" : `n ${format.count(told.n)}`,
     stateOf(told),
+    silent.length ? `incomplete, ${silent.map(({ source }) => source).join(", ")} is silent` : "",
   ];
   return parts.filter(Boolean).join(". ");
 }

@@ -1,8 +1,16 @@
 from __future__ import annotations
 
+from pathlib import Path
+
+from pipeline.stages.configuration import Configuration
+from schemas.exhibit_file import load_exhibit
+from schemas.sources import SourceHeard
 from schemas.values import WindowRef
-from sinks.wallboard.frames import Freshness, Other, Selection
-from tests.support.wallboard import NOON_MS, Shown, value
+from sinks.wallboard.frames import FloorRow, Freshness, Other, Selection
+from sinks.wallboard.silence import SilentSource
+from tests.support.wallboard import DESK, NOON_MS, Shown, value
+
+FLOOR = load_exhibit(Path(__file__).parents[3] / "schemas" / "exhibits" / "floor.yaml")
 
 MISSED = {"target": "<=0.05", "status": "missed"}
 
@@ -143,15 +151,82 @@ def test_an_exhibit_that_is_not_split_so_says_that_instead_of_its_total():
     assert found.silent == "this exhibit is not split by vendor"
 
 
-def test_values_of_another_version_of_the_exhibit_are_not_shown_as_ours():
+SECOND = load_exhibit("""
+exhibit: desk
+version: 2
+by: [queue]
+windows: [1h]
+kpis: [{kpi: offered, title: Contacts offered}, {kpi: abandoned}]
+""")
+
+
+def test_values_of_a_version_that_nobody_told_of_are_not_shown_as_another():
     shown = Shown()
     shown.put(value("offered", 7))
     shown.tick()
     shown.put(value("offered", 8, exhibit_version=2))
     assert section(shown).tiles == []
-    assert section(shown).silent == (
-        "workers show version 2, this wallboard has version 1; start it again with their file"
+    assert section(shown).silent == "workers show version 2, which this wallboard cannot read"
+
+
+def test_a_new_version_of_the_log_is_shown_once_its_values_are():
+    shown = Shown()
+    shown.put(value("offered", 7))
+    shown.tick()
+    shown.board.configure("lifecycle/0", Configuration.of([DESK, SECOND]))
+    assert (section(shown).version, section(shown).tiles[0].title) == (1, "Offered")
+    shown.put(value("offered", 8, exhibit_version=2))
+    found = section(shown)
+    assert (found.version, found.windows) == (2, ("1h",))
+    assert [(one.title, one.value) for one in found.tiles] == [("Contacts offered", 8)]
+
+
+def test_an_exhibit_that_ends_and_one_that_comes_are_followed():
+    shown = Shown()
+    shown.board.configure("lifecycle/0", Configuration.of([DESK, FLOOR]))
+    assert shown.board.frame(Selection()).exhibits == ["desk", "floor"]
+    shown.board.configure("lifecycle/0", Configuration.of([FLOOR]))
+    assert shown.board.frame(Selection()).exhibits == ["floor"]
+
+
+def test_a_source_that_is_silent_marks_the_numbers_that_rest_on_it():
+    shown = Shown()
+    shown.put(value("offered", 7), value("offered", 3, queue="sales"))
+    shown.tick()
+    shown.board.heard(SourceHeard("pbx", "sales", NOON_MS - 900_000))
+    shown.board.heard(SourceHeard("bot", "care", NOON_MS - 10_000))
+    assert section(shown).silent_sources == []  # 900 s is not longer than 900 s
+    shown.clock.pass_seconds(1)
+    shown.tick()
+    silent = [SilentSource("pbx", NOON_MS - 900_000)]
+    assert section(shown).silent_sources == silent
+    assert section(shown, dimensions=(("queue", "sales"),)).silent_sources == silent
+    assert section(shown, dimensions=(("queue", "care"),)).silent_sources == []
+    # Another reader heard it a second ago.
+    shown.board.heard(SourceHeard("pbx", "", NOON_MS))
+    assert section(shown).silent_sources == []
+
+
+def test_performers_of_each_queue_by_state():
+    shown = Shown(exhibits=(FLOOR,))
+
+    def gauge(kpi, name, state, number, queue):
+        return value(
+            name, number, exhibit="floor", kpi=kpi, parameters={"state": state}, queue=queue,
+            unit="count", window=WindowRef("sliding", "5m", None, None),
+        )  # fmt: skip
+
+    shown.put(
+        gauge("performers_by_state", "busy", "busy", 3, "*"),
+        gauge("longest_in_state", "longest_busy", "busy", 431.5, "*"),
+        gauge("performers_by_state", "busy", "busy", 0, "sales"),
+        gauge("longest_in_state", "longest_busy", "busy", None, "sales"),
     )
+    shown.tick()
+    assert section(shown).floor == [
+        FloorRow(("*",), {"busy": 3}, {"busy": 431.5}),
+        FloorRow(("sales",), {"busy": 0}, {}),
+    ]
 
 
 def test_buckets_are_no_current_values():
