@@ -79,18 +79,18 @@ def planned_topics(settings: Settings, bootstrap: str) -> list[topics_admin.Chan
     """What the cluster's topics lack of the registry. Raises ``TopicsError``."""
     rows = [*TOPICS.values(), *(raw_topic_row(name) for name in settings.platforms)]
     return topics_admin.plan(
-        bootstrap, settings.partitions, settings.replication, rows, _admin_security(settings)
+        bootstrap, settings.partitions, settings.replication, rows, client_security(settings)
     )
 
 
 def make_topics(settings: Settings, bootstrap: str) -> list[topics_admin.Change]:
     """Bring the cluster's topics to the registry. Raises ``TopicsError``."""
     changes = planned_topics(settings, bootstrap)
-    topics_admin.apply(bootstrap, changes, _admin_security(settings))
+    topics_admin.apply(bootstrap, changes, client_security(settings))
     return changes
 
 
-def _admin_security(settings: Settings) -> dict[str, str]:
+def client_security(settings: Settings) -> dict[str, str]:
     """Security settings as librdkafka names them."""
     told: dict[str, str] = {"security.protocol": settings.security_protocol}
     if settings.sasl_mechanism is not None and settings.sasl_password is not None:

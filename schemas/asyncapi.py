@@ -14,6 +14,7 @@ from schemas.topics import (
     KPIS,
     PARTIALS,
     PERFORMANCES,
+    PROBES,
     SOURCES,
     TOPICS,
     Topic,
@@ -107,6 +108,7 @@ _MESSAGES: Final[dict[str, tuple[_Message, ...]]] = {
             "source-heard.schema.json",
         ),
     ),
+    PROBES: (_Message("probe", "application/octet-stream", "An empty record."),),
     DEAD_LETTERS: (
         _Message(
             "deadLetter", "application/octet-stream", "Original bytes of a refused record.",

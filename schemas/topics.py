@@ -37,6 +37,7 @@ KPIS: Final = "cx.kpis"
 EXHIBITS: Final = "cx.exhibits"
 CLOCKS: Final = "cx.clocks"
 SOURCES: Final = "cx.sources"
+PROBES: Final = "cx.probes"
 DEAD_LETTERS: Final = "cx.dead-letters"
 
 
@@ -92,6 +93,10 @@ TOPICS: Final[dict[str, Topic]] = {
         Topic(
             CLOCKS, "partition", "compact", None, ("exhibits",), ("wallboard",),
             "the clock that the values of a partition of cx.kpis are as of",
+        ),
+        Topic(
+            PROBES, "who asks", "delete", DAY_MS, ("doctor",), (),
+            "empty records that tell the brokers' clock", appended=True,
         ),
         Topic(
             DEAD_LETTERS, "source position", "delete", 7 * DAY_MS,

@@ -11,11 +11,13 @@ from typer.core import TyperGroup
 from typer.main import get_command, get_group
 
 from pipeline.cli.output import fail
+from pipeline.cli.settings import log_settings
 from pipeline.logs import configure_logs
 
 COMMANDS: Final = {
     "demo": "Run the whole pipeline with a simulated contact center until Ctrl-C.",
     "worker": "Run stages of the pipeline on a Kafka, as deployed.",
+    "doctor": "Look at an installation, and say what to do.",
     "health": "Ask a worker whether it is alive, or ready.",
     "wallboard": "Serve the live page of a Kafka's exhibits.",
     "simulate": "Write the events of a simulated contact center.",
@@ -74,7 +76,7 @@ def _before(
     *,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens.")] = False,
 ) -> None:
-    configure_logs(verbose=verbose)
+    configure_logs(log_settings(), verbose=verbose)
 
 
 def main() -> None:

@@ -4,31 +4,44 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import SecretStr, ValidationError
-from pydantic_settings import SettingsError
+from pydantic_settings import BaseSettings, SettingsError
 
 from pipeline.cli.output import Exit, fail
+from pipeline.logs import LogSettings
 from pipeline.settings import ClickHouseSettings, Settings
+
+SettingsT = TypeVar("SettingsT", bound=BaseSettings)
 
 
 def read_settings(**given: Any) -> Settings:
     """Settings from the environment and the options ``given``; ends with one line on a bad one."""
     told = {name: value for name, value in given.items() if value is not None}
-    try:
-        settings = Settings(**told)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        name = "_".join(str(part) for part in first["loc"]).upper()
-        fail(f"setting CXSTREAM_{name}: {first['msg']}", Exit.BAD_INPUT)
-    except SettingsError as error:
-        fail(f"settings: {error}", Exit.BAD_INPUT)
+    settings = _checked(Settings, told)
     if "data_dir" in told and "identity_key_file" not in settings.model_fields_set:
         settings = settings.model_copy(
             update={"identity_key_file": settings.data_dir / "identity.key"}
         )
     return settings
+
+
+def log_settings() -> LogSettings:
+    """How logs are written; ends with one line on a bad setting."""
+    return _checked(LogSettings, {})
+
+
+def _checked(cls: type[SettingsT], told: dict[str, Any]) -> SettingsT:
+    try:
+        return cls(**told)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        name = "_".join(str(part) for part in first["loc"]).upper()
+        prefix = cls.model_config.get("env_prefix", "")
+        fail(f"setting {prefix}{name}: {first['msg']}", Exit.BAD_INPUT)
+    except SettingsError as error:
+        fail(f"settings: {error}", Exit.BAD_INPUT)
 
 
 def demo_clickhouse(data: Path) -> ClickHouseSettings:

@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings
 
 from pipeline import metrics
 from pipeline.docs.markdown import code, table
+from pipeline.logs import LogSettings
 from pipeline.settings import ClickHouseSettings, Settings
 from schemas.platforms import find_platform, platform_names
 from schemas.topics import DAY_MS, TOPICS, Topic, raw_topic_row
@@ -21,7 +22,7 @@ from schemas.topics import DAY_MS, TOPICS, Topic, raw_topic_row
 
 def settings() -> str:
     """Every environment variable: name, type, default, meaning."""
-    rows = [*_rows(Settings), *_rows(ClickHouseSettings)]
+    rows = [*_rows(Settings), *_rows(ClickHouseSettings), *_rows(LogSettings)]
     return table(("variable", "takes", "default", "meaning"), rows)
 
 

@@ -119,7 +119,7 @@ class KafkaServer(Server):
         done = subprocess.run(  # noqa: S603 - the command is ours
             [
                 *self._java_command(), "kafka.tools.StorageTool",
-                "format", "-t", cluster_id, "-c", str(self._server_properties),
+                "format", f"--cluster-id={cluster_id}", "-c", str(self._server_properties),
             ],
             capture_output=True, text=True, check=False,
         )  # fmt: skip
