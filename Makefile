@@ -17,7 +17,7 @@ JOBS ?= 2
 BOOTSTRAP ?=
 INTERACTIONS ?= 50000
 
-.PHONY: help run run-kafka test check deploy-check ci bench truth audit audit-short docs format lock services clean
+.PHONY: help run run-kafka test check deploy-check ci bench truth audit audit-short faults faults-short docs format lock services clean
 
 help: ## List every target.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -28,7 +28,7 @@ run: $(RUN_SETUP) ## Live KPIs of a simulated center in this terminal. BOOTSTRAP
 run-kafka: $(RUN_SETUP) ## The same on a real Apache Kafka (needs Java and Maven) that keeps its log in var/kafka.
 	@$(BIN)/cxstream demo --rate $(RATE) --kafka
 
-test: $(DEV_SETUP) services ## All tests but audits, on real services, in JOBS=2 processes; ends with what could not be run.
+test: $(DEV_SETUP) services ## All tests but audits and faults, on real services, in JOBS=2 processes; ends with what could not be run.
 	@$(PYTEST) -n $(JOBS) --dist loadfile
 
 check: $(DEV_SETUP) ## Formatting, lint, types, import law, freshness of what is generated.
@@ -42,7 +42,7 @@ check: $(DEV_SETUP) ## Formatting, lint, types, import law, freshness of what is
 deploy-check: $(DEV_SETUP) ## Image, Compose, Kubernetes, rules and dashboards, without a container engine.
 	@PYTHON=$(BIN)/python docker/check.sh
 
-ci: check deploy-check test audit-short ## What continuous integration runs.
+ci: check deploy-check test audit-short faults-short ## What continuous integration runs.
 
 truth: $(DEV_SETUP) services ## 200,000 events, two workers, a SIGKILL: every value against SQL and the simulator.
 	@CXSTREAM_TRUTH_EVENTS=200000 $(PYTEST) tests/integration/test_truth.py
@@ -52,6 +52,12 @@ audit: $(DEV_SETUP) services ## A simulated week (INTERACTIONS=n), two restarts:
 
 audit-short: $(DEV_SETUP) services ## The same with few interactions, in JOBS=2 processes.
 	@$(PYTEST) -n $(JOBS) --dist loadfile tests/audit
+
+faults: $(DEV_SETUP) services ## Every fault on a real Kafka and ClickHouse, ten minutes without ClickHouse among them; a table at the end.
+	@CXSTREAM_OUTAGE_SECONDS=600 $(PYTEST) -n $(JOBS) --dist loadfile tests/faults
+
+faults-short: $(DEV_SETUP) services ## Kills, broker restarts, ClickHouse cut off, poison.
+	@$(PYTEST) tests/faults/test_short.py
 
 bench: $(DEV_SETUP) services ## The micro-batch layer beside stock Faust, on a real Kafka.
 	@$(BIN)/python -m tests.bench.layer

@@ -23,6 +23,7 @@ from pipeline.stages.counting import count_intake
 from pipeline.stages.heard import Heard
 from pipeline.stages.intake import Counts, Intake, Source, accepted_event, fold_key
 from pipeline.stages.lifecycle import Lifecycle
+from pipeline.stages.limits import RefusalLimit
 from pipeline.stages.publisher import Publisher
 from pipeline.stages.wire import (
     EXHIBIT,
@@ -59,14 +60,18 @@ def lifecycle(
     silence: Silence,
     now_ms: Now | None,
     tick_seconds: float,
+    limit: Callable[[], RefusalLimit | None] = lambda: None,
 ) -> Stage:
     """Register the lifecycle agent on ``app``.
 
     ``source`` says how events are read that did not pass intake. ``now_ms`` is the clock whose
-    ticks the owner of a partition writes into it; without one, somebody else writes them.
+    ticks the owner of a partition writes into it; without one, somebody else writes them. ``limit``
+    makes what stops the worker when too much is refused of what did not pass intake.
     """
+    limits: dict[int, RefusalLimit | None] = {}
 
     def memory(number: int, state: Mapping[bytes, bytes]) -> Lifecycle:
+        limits[number] = limit()
         counts = stage.partition_counts
         publisher = Publisher(
             f"lifecycle/{number}", state,
@@ -134,7 +139,11 @@ def lifecycle(
         async for batch in stage.batches(batches):
             async with stage.checkpoint(batch) as checkpoint:
                 folds: Lifecycle = checkpoint.memory
-                taker = Intake(keys, stage.partition_counts[INTERACTIONS])
+                taker = Intake(
+                    keys,
+                    stage.partition_counts[INTERACTIONS],
+                    limit=limits[checkpoint.partition.number],
+                )
                 counts = Counts.none()
                 for record in batch.records:
                     take(record, taker, checkpoint, counts)

@@ -99,6 +99,7 @@ class Worker:
                     silence=wiring.silence,
                     now_ms=_wall_clock(wiring.clock_runs) if wiring.wall_clock else None,
                     tick_seconds=wiring.tick_seconds,
+                    limit=wiring.refusal_limit,
                 )
             case "journeys":
                 journeys(

@@ -115,7 +115,7 @@ class KafkaServer(Server):
         self._server_properties.write_text("".join(lines), encoding="utf-8")
         if (self.folder / "data" / "meta.properties").exists():
             return
-        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        cluster_id = self._cluster_id()
         done = subprocess.run(  # noqa: S603 - the command is ours
             [
                 *self._java_command(), "kafka.tools.StorageTool",
@@ -125,6 +125,10 @@ class KafkaServer(Server):
         )  # fmt: skip
         if done.returncode != 0:
             raise ServiceError(f"Kafka's storage tool failed:\n{done.stdout}{done.stderr}")
+
+    def _cluster_id(self) -> str:
+        """The id that a new log folder is formatted with."""
+        return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
 
     def _all_properties(self) -> dict[str, str]:
         return {

@@ -101,6 +101,11 @@ class Process:
         return self._process.poll() is None
 
     @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    @property
     def status(self) -> str:
         """What the system says of it, such as ``stopped``."""
         return str(psutil.Process(self._process.pid).status())
@@ -179,6 +184,8 @@ class Site:
         clickhouse: Where the role ``sink`` writes, if workers have it.
         database: Database there, migrated here.
         exhibits: Exhibit files.
+        session_timeout_ms: When a group gives up a silent worker.
+        replication: Replicas of each topic.
     """
 
     def __init__(
@@ -190,6 +197,7 @@ class Site:
         database: str = "cxstream",
         exhibits: Iterable[Path] = (),
         session_timeout_ms: int = SESSION_TIMEOUT_MS,
+        replication: int = 1,
     ) -> None:
         self.bootstrap = bootstrap
         self.folder = folder
@@ -200,6 +208,7 @@ class Site:
             "CXSTREAM_BOOTSTRAP": bootstrap,
             "CXSTREAM_GROUP_PREFIX": self.prefix,
             "CXSTREAM_PARTITIONS": str(PARTITIONS),
+            "CXSTREAM_REPLICATION": str(replication),
             "CXSTREAM_TICKS": "external",
             "CXSTREAM_SESSION_TIMEOUT_MS": str(session_timeout_ms),
             "CXSTREAM_IDENTITY_KEY_FILE": str(folder / "identity.key"),
@@ -336,19 +345,27 @@ class Site:
             for found in self._groups[role].committed(partitions, timeout=seconds)
         }
 
+    def ends(self, role: str) -> dict[tuple[str, int], int]:
+        """Where the log of each partition that a role reads ends now."""
+        consumer = self._groups[role]
+        return {
+            (topic, number): consumer.get_watermark_offsets(
+                TopicPartition(topic, number), timeout=20
+            )[1]
+            for topic in GROUPS[role]
+            for number in range(PARTITIONS)
+        }
+
     def lag(self, role: str) -> int:
         """Records between a role and the ends of its topics; an open transaction counts as one."""
-        consumer = self._groups[role]
         try:
             committed = self.committed(role, seconds=2.0)
         except KafkaException as error:
             if error.args[0].code() != KafkaError._TIMED_OUT:
                 raise
             return 1
-        return sum(
-            consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=20)[1] - offset
-            for (topic, number), offset in committed.items()
-        )
+        ends = self.ends(role)
+        return sum(ends[place] - offset for place, offset in committed.items())
 
     def drain(
         self, seconds: float, *, alive: Iterable[Process] = (), roles: Iterable[str] = ()
