@@ -294,6 +294,15 @@ class Exhibit(_Model):
         tuple[Annotated[Window, BeforeValidator(parse_window)], ...],
         Field(min_length=1, description=f"5m to 1h slide; {_WINDOW_HELP}"),
     ] = (Sliding("15m"), Sliding("1h"), Today(), All())
+    horizon_days: Annotated[
+        int | None,
+        Field(
+            ge=8,
+            le=800,
+            strict=True,
+            description="events that tell of what is older are late; the KPIs' own horizon else",
+        ),
+    ] = None
     kpis: Annotated[tuple[KpiEntry, ...], Field(min_length=1, description="entries, fields below")]
     _source: Source = PrivateAttr(default_factory=Source)
 

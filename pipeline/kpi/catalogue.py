@@ -31,6 +31,7 @@ from pipeline.kpi.expression import (
     parts_function,
     python_function,
 )
+from pipeline.kpi.horizon import too_short
 from pipeline.kpi.nodes import FALSE, TRUE, Term, Value, constant, nearest
 from pipeline.kpi.parameters import DefinitionError, Parameter
 from pipeline.kpi.presets import asked, preset_of
@@ -331,6 +332,8 @@ def check_exhibit(exhibit: Exhibit, catalogue: Catalogue) -> tuple[CompiledKpi, 
             elif error.parameter is not None:
                 where = ("kpis", i, "parameters", error.parameter)
             problems.append(Problem(*exhibit.source.place(where), str(error)))
+    if not problems and (reason := too_short(exhibit, compiled)):
+        problems.append(Problem(*exhibit.source.place(("horizon_days",)), reason))
     if problems:
         raise ExhibitError(exhibit.source.name, problems)
     return tuple(compiled)

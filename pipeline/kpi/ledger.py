@@ -65,14 +65,14 @@ def settle(
         contributions = plan.contributions(row.kind, row.fact, as_of_ms, span_ms)
         before = old.contributions if old is not None else ()
         if before != contributions:
-            panes.change(before, contributions)
+            panes.change(before, contributions, corrects=not recount)
         new[row.fact_id] = Entry(row.kind, digest, contributions)
         row_due_ms = plan.due_ms(row.kind, row.fact, as_of_ms, span_ms)
         if row_due_ms is not None and (due_ms is None or row_due_ms < due_ms):
             due_ms = row_due_ms
     for fact_id, entry in ledger.items():
         if fact_id not in new:
-            panes.change(entry.contributions, ())
+            panes.change(entry.contributions, (), corrects=not recount)
             changes.deleted.append((fact_id, entry.kind))
     return new, changes, due_ms
 

@@ -18,15 +18,17 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final, Literal, NamedTuple
 
 import msgspec
 
 from pipeline.kpi.calendar import bucket
 from pipeline.kpi.catalogue import Catalogue, CompiledKpi, CompiledPart, check_exhibit
+from pipeline.kpi.horizon import LEAST_DAYS, exhibit_horizon_ms
 from pipeline.kpi.hours import OpenHours
 from pipeline.kpi.told import told_ms
-from schemas.exhibit import Exhibit, KpiEntry, Sliding, Today, Tumbling, TumblingSize
+from schemas.exhibit import All, Exhibit, KpiEntry, Sliding, Today, Tumbling, TumblingSize
 from schemas.facts import Fact, Header
 
 Cohort = Literal["all", "provisional", "final"]
@@ -233,7 +235,24 @@ class ExhibitPlan:
     sizes: tuple[TumblingSize, ...] = ()
     grids: tuple[TumblingSize, ...] = ()
     hours: OpenHours | None = None
+    horizon_ms: int = LEAST_DAYS * 86_400_000
     _cells: dict[tuple[str, ...], tuple[str, ...] | None] = field(default_factory=dict)
+
+    @cached_property
+    def lasting(self) -> frozenset[int]:
+        """Keys of groups all of whose intervals are needed for ever.
+
+        A composite over all time is combined on each interval there ever was.
+        """
+        if All() not in self.exhibit.windows:
+            return frozenset()
+        return frozenset(
+            group.key
+            for reading in self.readings
+            if reading.kpi.combination is not None and reading.kpi.grid != "window"
+            for group, _ in reading.places
+            if not group.gauge
+        )
 
     def cell(self, header: Header) -> tuple[str, ...] | None:
         """Values of the exhibit's ``by`` dimensions, None outside its population."""
@@ -263,6 +282,7 @@ class ExhibitPlan:
         if Today() in exhibit.windows:
             grids.add("day")
         self.grids = tuple(sorted(grids))
+        self.horizon_ms = exhibit_horizon_ms(exhibit, self.kpis)
         if exhibit.business_hours is not None:
             self.hours = OpenHours(exhibit.time_zone, exhibit.business_hours)
 
@@ -328,6 +348,11 @@ class Plan:
     def allowance_ms(self) -> int:
         """Longest time after a fact at which some KPI in use is still open for it."""
         return max((maturity_ms(kpi) for plan in self.exhibits for kpi in plan.kpis), default=0)
+
+    @property
+    def horizon_ms(self) -> int:
+        """Longest horizon of the exhibits in use: what is older is frozen."""
+        return max((plan.horizon_ms for plan in self.exhibits), default=LEAST_DAYS * 86_400_000)
 
 
 ARRIVAL_SETTLES_MS: Final = 3_600_000

@@ -41,6 +41,7 @@ class Checkpoint:
         self.partition = batch.partition
         self.outputs: list[Outgoing] = []
         self.overlay: dict[bytes, bytes | None] = {}
+        self.tombstone_headers: dict[bytes, Sequence[tuple[str, bytes]]] = {}
         self.callbacks: list[Callable[[], None]] = []
         self.outside: list[Callable[[], Awaitable[None]]] = []
         #: Kafka time of records written, unless they say their own.
@@ -65,9 +66,11 @@ class Checkpoint:
         """Set ``key`` in state and changelog."""
         self.overlay[key] = value
 
-    def delete(self, key: bytes) -> None:
-        """Remove ``key`` from state and, by a tombstone, from the changelog."""
+    def delete(self, key: bytes, headers: Sequence[tuple[str, bytes]] = ()) -> None:
+        """Remove ``key`` from state and, by a tombstone with ``headers``, from the changelog."""
         self.overlay[key] = None
+        if headers:
+            self.tombstone_headers[key] = headers
 
     def send(
         self,
@@ -117,7 +120,11 @@ class Checkpoint:
             return []
         number = self.partition.number
         time_ms = self.timestamp_ms
-        return [Outgoing(topic, number, k, v, time_ms) for k, v in self.overlay.items()]
+        told = self.tombstone_headers
+        return [
+            Outgoing(topic, number, k, v, time_ms, told.get(k, ()) if v is None else ())
+            for k, v in self.overlay.items()
+        ]
 
     async def commit(self) -> None:
         """Carry out the numbered steps. Raises ``KafkaError`` when the broker refuses one."""

@@ -12,10 +12,11 @@ META_KEY = b"\0clock"
 
 
 class Clock(msgspec.Struct, array_like=True):
-    """Durable clock of one source partition."""
+    """Durable clock of one source partition; ``floor_ms``: what is older is frozen."""
 
     tick_ms: int = 0
     epoch: int = 0
+    floor_ms: int = 0
 
 
 encode_clock = msgspec.msgpack.Encoder().encode
@@ -40,6 +41,11 @@ class AlignedClock:
             if tick is not None and tick.tick_ms <= clock_ms:
                 yield source, tick.epoch
 
+    def floor_ms(self, source: str) -> int:
+        """What a source holds no longer: quarter hours before this."""
+        tick = self._ticks.get(source)
+        return 0 if tick is None else tick.floor_ms
+
     def covered(self, exhibit: str) -> int:
         """The version of an exhibit that every source has counted for; 0 if one never did."""
         ticks = self._ticks.values()
@@ -61,6 +67,7 @@ class AlignedClock:
             complete=whole and all(tick.complete for tick in same),
             moving_only=whole and all(tick.moving_only for tick in same),
             still_ms=min((tick.still_ms for tick in same if tick.still_ms), default=0),
+            floor_ms=max(tick.floor_ms for tick in ticks),
         )
 
 

@@ -15,6 +15,7 @@ import structlog
 
 from pipeline.folds.rows import Row
 from pipeline.kpi.ledger import Changes, Ledger, settle
+from pipeline.stages.ages import Ages
 from pipeline.stages.clock import AlignedClock
 from pipeline.stages.configuration import (
     Configuration,
@@ -37,13 +38,24 @@ MessageT = TypeVar("MessageT")
 
 
 class Kept(Protocol):
-    """The state of a key, as far as what it published is concerned."""
+    """The state of a key, as far as what it published is concerned.
+
+    ``counted_by``: by which rules; ``due_ms``: when time alone changes it next; ``life_ms``: the
+    latest instant it tells of.
+    """
 
     ledger: Ledger
     counted_by: int
+    due_ms: int | None
+
+    @property
+    def life_ms(self) -> int: ...  # noqa: D102
 
 
-class Folding(ABC, Generic[MessageT]):
+KeptT = TypeVar("KeptT", bound=Kept)
+
+
+class Folding(ABC, Generic[MessageT, KeptT]):
     """State derived from one partition of a log of messages by key.
 
     Args:
@@ -58,6 +70,7 @@ class Folding(ABC, Generic[MessageT]):
         self._publisher = publisher
         self._state = state
         self._timers = Timers()
+        self._ages = Ages()
         self._touched: dict[bytes, list[MessageT]] = {}
         self._refill: deque[bytes] = deque()
         self._changed_in: Out | None = None
@@ -67,10 +80,8 @@ class Folding(ABC, Generic[MessageT]):
         publisher.use(self._exhibits.plan())
         for key, value in state.items():
             if self._is_fold(key):
-                for entry in self._ledger(value).values():
-                    publisher.panes.change((), entry.contributions)
-                # What is due is found again by folding once at the next tick.
-                self._timers.set(key, 0)
+                self._restore(key, self._kept(value), value)
+        publisher.restore_frozen()
         publisher.panes.all_dirty()
 
     # --- what a stage must say ------------------------------------------------------------------
@@ -80,12 +91,34 @@ class Folding(ABC, Generic[MessageT]):
         """Whether the state of ``key`` is one that is folded."""
 
     @abstractmethod
-    def _ledger(self, value: bytes) -> Ledger:
-        """What a stored state has published."""
+    def _kept(self, value: bytes) -> KeptT:
+        """A stored state."""
 
     @abstractmethod
     def _fold(self, key: bytes, messages: list[MessageT], out: Out) -> None:
         """Fold a key with what is new of it."""
+
+    @abstractmethod
+    def _freeze(self, key: bytes, out: Out) -> None:
+        """Let go of a key, if nothing of it can change any more."""
+
+    def _restore(self, key: bytes, kept: KeptT, stored: bytes) -> None:
+        """Take over the committed state of a key."""
+        for entry in kept.ledger.values():
+            self._publisher.panes.change((), entry.contributions)
+        # What was counted by other rules is folded again at the next tick.
+        self._timers.set(key, kept.due_ms if kept.counted_by == self._rules else 0)
+        self._ages.restore(key, kept.life_ms, stored)
+
+    @property
+    def _rules(self) -> int:
+        """By what is counted now: equal only for equal plans and folds."""
+        return self._publisher.plan.digest ^ self._code_version << 56
+
+    @property
+    @abstractmethod
+    def _code_version(self) -> int:
+        """Version of the rules of the folds, below 256."""
 
     # --- records --------------------------------------------------------------------------------
 
@@ -141,9 +174,16 @@ class Folding(ABC, Generic[MessageT]):
         for key in self._timers.pop_due(publisher.tick_ms):
             self._touched.setdefault(key, [])
         self.flush(out)
+        if not tick.keeps_all:
+            self._age(tick, out)
         if not self._refill and self._changed_in is None:
             publisher.covers = self._exhibits.newest
         publisher.publish_tick(tick, out)
+
+    def _age(self, tick: Tick, out: Out) -> None:  # noqa: ARG002 - stages may do more at it
+        """Let go of keys that nothing can change any more, some at each tick."""
+        for key in self._ages.frozen(self._publisher.floor_ms):
+            self._freeze(key, out)
 
     def _settle(self, state: Kept, rows: Iterable[Row]) -> tuple[Changes, int | None]:
         """Bring ledger and panes to ``rows``: what is to be told, and when time changes it."""
@@ -151,17 +191,25 @@ class Folding(ABC, Generic[MessageT]):
         state.ledger, changes, due_ms = settle(
             state.ledger, rows, publisher.plan, publisher.panes,
             publisher.tick_ms, publisher.span_ms,
-            recount=state.counted_by != publisher.plan.digest,
+            recount=state.counted_by != self._rules,
         )  # fmt: skip
-        state.counted_by = publisher.plan.digest
+        state.counted_by = self._rules
         return changes, due_ms
 
-    def _due(self, key: bytes, *dues: int | None) -> None:
+    def _due(self, key: bytes, state: Kept, *dues: int | None) -> None:
         """Let a key be due at the first of some moments."""
-        self._timers.set(key, min((due for due in dues if due is not None), default=None))
+        state.due_ms = min((due for due in dues if due is not None), default=None)
+        self._timers.set(key, state.due_ms)
+
+    def _let_go(self, key: bytes, state: Kept, out: Out) -> None:
+        """Forget a key; what it has added to panes that stay is kept there."""
+        for entry in state.ledger.values():
+            self._publisher.freeze(entry.contributions)
+        self._timers.set(key, None)
+        out.delete(key)
 
 
-class Following(Folding[MessageT]):
+class Following(Folding[MessageT, KeptT]):
     """A stage whose time is that of the sources it follows: it passes once all have told it."""
 
     def __init__(
@@ -184,6 +232,7 @@ class Following(Folding[MessageT]):
         aligned = self._clock.aligned()
         if aligned is None:
             return
+        self._publisher.see(aligned)
         told_again = aligned.publish_all or aligned.complete
         if aligned.tick_ms > self._publisher.tick_ms or told_again:
             self._let_pass(aligned, out)

@@ -5,8 +5,10 @@ Pure but for what it is given: it reads and writes state and outputs through :cl
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
-from typing import Final
+from itertools import groupby
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -16,12 +18,15 @@ from pipeline.folds.event import Event
 from pipeline.folds.performances import Performance, performances
 from pipeline.folds.rows import CasePart, ContactRow, Folded
 from pipeline.folds.silence import Silence
-from pipeline.kpi.ledger import Entry, Ledger
+from pipeline.kpi.ledger import Entry
 from pipeline.stages.admission import admit
+from pipeline.stages.ages import is_late, reach_ms
 from pipeline.stages.configuration import Configuration
 from pipeline.stages.folding import Folding
+from pipeline.stages.late import LateRecords
+from pipeline.stages.packing import is_packed, pack, unpack
 from pipeline.stages.publisher import Publisher
-from pipeline.stages.rates import KnownRates, tell_rate
+from pipeline.stages.rates import KnownRates, tell_rate, worked
 from pipeline.stages.travelling import Sent, tell
 from pipeline.stages.wire import (
     CASE_PREFIX,
@@ -49,6 +54,8 @@ class KeyState(msgspec.Struct, array_like=True):
     """Everything durable of one interaction: a set of events, and what it published.
 
     ``seen`` holds content hashes of events that were replaced, so that a replay of them is known.
+    ``born_ms``: what was frozen when the state began; an event from before it is late.
+    ``worked_ms``: when its first and its last work began.
     """
 
     events: list[Event]
@@ -58,15 +65,33 @@ class KeyState(msgspec.Struct, array_like=True):
     dues: int = 0
     performances: dict[str, Sent] = {}
     counted_by: int = 0
+    due_ms: int | None = None
+    life_ms: int = 0
+    born_ms: int = 0
+    worked_ms: tuple[int, int] | None = None
+
+
+class Read(NamedTuple):
+    """An event, and what was frozen at its place in the log."""
+
+    floor_ms: int
+    event: Event
 
 
 encode_state = msgspec.msgpack.Encoder().encode
-decode_state = msgspec.msgpack.Decoder(KeyState).decode
+_decode = msgspec.msgpack.Decoder(KeyState).decode
+
+
+def decode_state(value: bytes) -> KeyState:
+    """A stored state, packed or not."""
+    return _decode(unpack(value))
+
+
 _encode_restarts = msgspec.msgpack.Encoder().encode
 _decode_restarts = msgspec.msgpack.Decoder(dict[str, list[int]]).decode
 
 
-class Lifecycle(Folding[Event]):
+class Lifecycle(Folding[Read, KeyState]):
     """State derived from one partition of ``cx.interactions``."""
 
     def __init__(
@@ -84,14 +109,28 @@ class Lifecycle(Folding[Event]):
         self._states: list[tuple[str, Event]] = []
         stored = state.get(_RESTARTS_KEY)
         self._restarts = _decode_restarts(stored) if stored is not None else {}
+        self._late = LateRecords(publisher)
         self.duplicates = 0
         super().__init__(exhibits, publisher, state)
 
     def _is_fold(self, key: bytes) -> bool:
         return key[:1] in _CODE_VERSIONS
 
-    def _ledger(self, value: bytes) -> Ledger:
-        return decode_state(value).ledger
+    @property
+    def _code_version(self) -> int:
+        return 16 * interaction.CODE_VERSION + planned.CODE_VERSION
+
+    def _kept(self, value: bytes) -> KeyState:
+        return decode_state(value)
+
+    @property
+    def late(self) -> Counter[tuple[str, str]]:
+        """Late records by kind and age, since this was last emptied."""
+        return self._late.counts
+
+    def _restore(self, key: bytes, kept: KeyState, stored: bytes) -> None:
+        super()._restore(key, kept, stored)
+        self._rates.note(key, kept.worked_ms)
 
     # --- records --------------------------------------------------------------------------------
 
@@ -101,7 +140,8 @@ class Lifecycle(Folding[Event]):
             self._states.append((key, event))
             return
         prefix = _PLAN if event.kind == "plan" else _INTERACTION
-        self._touched.setdefault(prefix + key.encode(), []).append(event)
+        read = Read(self._publisher.floor_ms, event)
+        self._touched.setdefault(prefix + key.encode(), []).append(read)
 
     def restart(self, restart: Restart, out: Out) -> None:
         """A platform began anew: its open contacts end unknown, those told later included."""
@@ -125,6 +165,7 @@ class Lifecycle(Folding[Event]):
 
     def tick(self, tick: Tick, out: Out) -> None:
         """Let time pass: fire what is due, then publish what changed."""
+        self._publisher.see(tick)
         self._let_pass(tick, out)
 
     def flush(self, out: Out) -> None:
@@ -137,35 +178,103 @@ class Lifecycle(Folding[Event]):
 
     # --- folding --------------------------------------------------------------------------------
 
-    def _fold(self, key: bytes, events: list[Event], out: Out) -> None:
+    def _fold(self, key: bytes, messages: list[Read], out: Out) -> None:
         stored = out.get(key)
-        state = decode_state(stored) if stored is not None else KeyState([], [], {}, {})
+        state = decode_state(stored) if stored is not None else None
+        life_before_ms = None if state is None else state.life_ms
+        for floor_ms, reads in groupby(messages, key=lambda read: read.floor_ms):
+            if state is not None and state.life_ms < floor_ms:
+                self._publish(key, state, told=True, out=out)
+                self._forget(key, state, out)
+                state = None
+            state = self._take_in(key, state, floor_ms, [read.event for read in reads], out)
+        if state is not None:
+            self._publish(key, state, told=bool(messages), out=out)
+            self._ages.note(key, state.life_ms, life_before_ms, stored)
+
+    def _take_in(
+        self, key: bytes, state: KeyState | None, floor_ms: int, events: list[Event], out: Out
+    ) -> KeyState | None:
+        """Add events to the set, but late ones; None while nothing is known of the key."""
+        born_ms = floor_ms if state is None else state.born_ms
+        if born_ms:
+            late = [event for event in events if is_late(event, born_ms)]
+            self._late.tell(key[1:].decode(), late, out)
+            events = [event for event in events if not is_late(event, born_ms)]
+        if not events:
+            return state
+        if state is None:
+            state = KeyState([], [], {}, {}, born_ms=born_ms)
+        before = [*state.events]
         self.duplicates += admit(state.events, state.seen, events)
-        folded = self._facts(key, state.events, self._publisher.tick_ms)
+        state.life_ms = max(state.life_ms, *map(reach_ms, events))
+        if born_ms and key[:1] == _INTERACTION:
+            self._late.tell_detached(key[1:].decode(), before, state.events, out)
+        return state
+
+    def _publish(self, key: bytes, state: KeyState, *, told: bool, out: Out) -> None:
+        """Bring what is published of a key to what is known of it, and store it."""
+        folded = self._facts(key, state, self._publisher.tick_ms)
         changes, due_ms = self._settle(state, folded.rows)
-        self._due(key, folded.due_ms, due_ms)
+        self._due(key, state, folded.due_ms, due_ms)
         if changes.rows or changes.deleted:
-            state.dues += not events
+            state.dues += not told
             version = self._version(key, state)
             self._publisher.publish_facts(changes, lambda _fact_id: version, out)
             if key[:1] == _PLAN:
-                told = _distinct(state)
-                tell_rate(key[1:].decode(), told, state.events, folded, self._partitions, out)
+                known = _distinct(state)
+                tell_rate(key[1:].decode(), known, state.events, folded, self._partitions, out)
         version = self._version(key, state)
         self._tell_contacts(state, folded, version, out)
         stints = performances(key[1:].decode(), folded.rows, state.events)
         self._tell_performances(state, stints, version, out)
+        stored = out.get(key)
         encoded = encode_state(state)
-        if encoded != stored:
+        if stored is None or encoded != unpack(stored):
             out.put(key, encoded)
 
-    def _facts(self, key: bytes, events: list[Event], as_of_ms: int) -> Folded:
-        name = key[1:].decode()
+    # --- ages -----------------------------------------------------------------------------------
+
+    def _freeze(self, key: bytes, out: Out) -> None:
+        stored = out.get(key)
+        if stored is None:
+            return
+        state = decode_state(stored)
+        if state.life_ms < self._publisher.floor_ms:
+            if state.due_ms is not None or state.counted_by != self._rules:
+                # A clock that leaps lets things fall due and freeze at once.
+                self._publish(key, state, told=False, out=out)
+            self._forget(key, state, out)
+
+    def _forget(self, key: bytes, state: KeyState, out: Out) -> None:
+        """Let an interaction or plan go, and let every history know that it says nothing more."""
+        version = self._version(key, state)
+        for name, sent in state.contacts.items():
+            message = ContactMessage(name, version, None, frozen=True)
+            out.send(CONTACTS, sent.key.encode(), encode_contact(message))
+        for name, sent in state.performances.items():
+            told = PerformanceMessage(name, version, frozen=True)
+            out.send(PERFORMANCES, sent.key.encode(), encode_performance(told))
+        if key[:1] == _INTERACTION:
+            self._late.tell_frozen(key[1:].decode(), state.events, out)
+        self._let_go(key, state, out)
+
+    def _age(self, tick: Tick, out: Out) -> None:
+        super()._age(tick, out)
+        self._rates.forget(self._publisher.floor_ms)
+        for key in self._ages.closed(tick.tick_ms):
+            stored = out.get(key)
+            if stored is not None and not is_packed(stored):
+                out.put(key, pack(stored))
+
+    def _facts(self, key: bytes, state: KeyState, as_of_ms: int) -> Folded:
+        name, events = key[1:].decode(), state.events
         if key[:1] == _PLAN:
             return planned.fold(name, events)
         restarts = self._restarts.get(events[0].source, ()) if events else ()
         folded = interaction.fold(name, events, as_of_ms, self._silence, restarts)
-        self._rates.note(key, folded)
+        before, state.worked_ms = state.worked_ms, worked(folded)
+        self._rates.note(key, state.worked_ms, before)
         costs = priced(folded.rows, self._rates.rates)
         return folded._replace(rows=(*folded.rows, *costs))
 

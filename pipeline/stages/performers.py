@@ -9,8 +9,9 @@ import msgspec
 from pipeline.folds import performer
 from pipeline.folds.event import Event
 from pipeline.folds.performances import ShiftRow, StintRow
-from pipeline.kpi.ledger import Entry, Ledger
+from pipeline.kpi.ledger import Entry
 from pipeline.stages.admission import admit
+from pipeline.stages.ages import ALWAYS_MS
 from pipeline.stages.folding import Following
 from pipeline.stages.travelling import HISTORY_MAX, told, version_of
 from pipeline.stages.wire import Out, PerformanceMessage
@@ -36,30 +37,41 @@ class PerformerState(msgspec.Struct, array_like=True):
     ledger: dict[str, Entry]
     dues: int = 0
     counted_by: int = 0
+    due_ms: int | None = None
+    life_ms: int = ALWAYS_MS
 
 
 encode_state = msgspec.msgpack.Encoder().encode
 decode_state = msgspec.msgpack.Decoder(PerformerState).decode
 
 
-class Performers(Following[PerformanceMessage]):
+class Performers(Following[PerformanceMessage, PerformerState]):
     """State derived from one partition of ``cx.performances``."""
 
     duplicates = 0
 
-    def _ledger(self, value: bytes) -> Ledger:
-        return decode_state(value).ledger
+    @property
+    def _code_version(self) -> int:
+        return performer.CODE_VERSION
+
+    def _kept(self, value: bytes) -> PerformerState:
+        return decode_state(value)
+
+    def _freeze(self, key: bytes, out: Out) -> None:
+        """Nothing yet."""
 
     def _fold(self, key: bytes, messages: list[PerformanceMessage], out: Out) -> None:
         stored = out.get(key)
         state = decode_state(stored) if stored is not None else PerformerState([], [], {}, {})
         self.duplicates += _learn(state, messages)
+        if not (state.events or state.rows):
+            return
         publisher = self._publisher
         rows = {name: known.row for name, known in state.rows.items() if known.row is not None}
         # What a schedule says of the time to come is not told; nor is it once time stands still.
         folded = performer.fold(key.decode(), state.events, rows, publisher.span_ms)
         changes, due_ms = self._settle(state, folded.rows)
-        self._due(key, folded.due_ms, due_ms)
+        self._due(key, state, folded.due_ms, due_ms)
         if changes.rows or changes.deleted:
             state.dues += not messages
             publisher.publish_facts(changes, _Versions(state), out)
@@ -74,6 +86,8 @@ def _learn(state: PerformerState, messages: Iterable[PerformanceMessage]) -> int
     for message in messages:
         if message.state is not None:
             events.append(message.state)
+            continue
+        if message.frozen:
             continue
         known = state.rows.get(message.name)
         if known is None or message.version >= known.version:

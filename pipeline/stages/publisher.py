@@ -7,11 +7,14 @@ from collections.abc import Callable, Iterable, Mapping
 from msgspec.structs import replace
 
 from pipeline.kpi import catalogue
+from pipeline.kpi.base import Base
 from pipeline.kpi.ledger import Changes
-from pipeline.kpi.panes import PaneKey, Panes
-from pipeline.kpi.plan import Plan
+from pipeline.kpi.panes import QUARTER_MS, PaneKey, Panes
+from pipeline.kpi.plan import Contribution, Plan
+from pipeline.stages.ages import floor_of
 from pipeline.stages.clock import META_KEY, Clock, decode_clock, encode_clock, tick_record
 from pipeline.stages.configuration import Configuration, encode_configuration
+from pipeline.stages.late import Dirty, tell_dirty
 from pipeline.stages.wire import (
     CONTROL_HEADER,
     EXHIBITS,
@@ -37,6 +40,8 @@ class Publisher:
 
     Attributes:
         covers: Versions of exhibits for which everything is counted.
+        floor_ms: What is older than the horizon at the ticks read so far is frozen.
+        base: What frozen keys have added to panes that stay.
     """
 
     def __init__(
@@ -55,6 +60,9 @@ class Publisher:
         clock = decode_clock(stored) if stored is not None else Clock()
         self.tick_ms = clock.tick_ms
         self.span_ms = clock.tick_ms
+        self.floor_ms = clock.floor_ms
+        self.panes.let_go(self.floor_ms)
+        self.base = Base(state)
         # What was published under the last epoch cannot be told from what was about to be:
         # everything is published anew, and the owner forgets the rest.
         self.epoch = clock.epoch + 1
@@ -70,6 +78,7 @@ class Publisher:
             name = group.exhibit.exhibit.exhibit
             self._partition_of[group.key] = exhibit_partition(name, self._partial_partitions)
         self._gone += self.panes.use(plan)
+        self.base.use(plan)
 
     def publish_exhibits(self, exhibits: Configuration, out: Out) -> None:
         """Tell followers which exhibits this source counts for, before any share of them."""
@@ -90,6 +99,21 @@ class Publisher:
         """Let the clock go on to a tick; it never goes back."""
         self.tick_ms = max(self.tick_ms, tick.tick_ms)
         self.span_ms = max(self.span_ms, tick.span_ms)
+
+    def see(self, tick: Tick) -> None:
+        """Let what is frozen go on with a tick as it is read: a function of the log alone."""
+        if not tick.keeps_all:
+            self.floor_ms = max(self.floor_ms, floor_of(tick.tick_ms, self.plan.horizon_ms))
+
+    def restore_frozen(self) -> None:
+        """Add what is frozen to the panes."""
+        for key, vector in self.base:
+            self.panes.add_frozen(key, vector)
+
+    def freeze(self, contributions: Iterable[Contribution]) -> None:
+        """Let contributions stay for good: their key is forgotten."""
+        for key, vector in self.base.freeze(contributions, self.plan):
+            self.panes.freeze(key, vector)
 
     def publish_facts(self, changes: Changes, version_of: Callable[[str], int], out: Out) -> None:
         """Send changed rows and deletions, each under the version of its fact."""
@@ -117,14 +141,28 @@ class Publisher:
                 encode_share(Share(self.epoch, self.tick_ms, share)),
                 partition=self._partition_of[key.group],
             )
+        self._tell_missed(out)
+        # Whatever changed in what goes now has just been told.
+        self.panes.let_go(self.floor_ms)
         told = replace(
-            tick, source=self.source, epoch=self.epoch, tick_ms=self.tick_ms, covers=self.covers
-        )
+            tick, source=self.source, epoch=self.epoch, tick_ms=self.tick_ms, covers=self.covers,
+            floor_ms=self.floor_ms,
+        )  # fmt: skip
         value, headers = tick_record(told)
         for topic, number in self._followers():
             key_of_tick = b"tick:" + self.source.encode()
             out.send(topic, key_of_tick, value, partition=number, headers=headers)
-        out.put(META_KEY, encode_clock(Clock(self.tick_ms, self.epoch)))
+        self.base.save(out)
+        out.put(META_KEY, encode_clock(Clock(self.tick_ms, self.epoch, self.floor_ms)))
+
+    def _tell_missed(self, out: Out) -> None:
+        """Tell which quarter hours were corrected after they were let go."""
+        for key in self.panes.drain_missed():
+            exhibit = self.plan.groups[key.group].exhibit.exhibit
+            dirty = Dirty(
+                exhibit.exhibit, exhibit.version, key.cell, key.number * QUARTER_MS, self.tick_ms
+            )
+            tell_dirty(dirty, out)
 
 
 def exhibit_partition(exhibit: str, partitions: int) -> int:

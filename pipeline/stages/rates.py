@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Final
 
@@ -16,12 +17,16 @@ from schemas.topics import INTERACTIONS
 
 _KEY: Final = b"\0rates"
 _RATE: Final = "rate"
+_DAY_MS: Final = 86_400_000
+
+Span = tuple[int, int] | None
+"""First and last instant, UTC epoch milliseconds."""
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(dict[str, Rate]).decode
 
 
 class KnownRates:
-    """The rates a partition knows, and when the work of its interactions began.
+    """The rates a partition knows, and on which days the work of its interactions began.
 
     Attributes:
         rates: Those in use.
@@ -31,7 +36,7 @@ class KnownRates:
     def __init__(self, state: Mapping[bytes, bytes]) -> None:
         stored = state.get(_KEY)
         self._known: dict[str, Rate] = _decode(stored) if stored is not None else {}
-        self._began_ms: dict[bytes, tuple[int, int]] = {}
+        self._by_day: defaultdict[int, list[bytes]] = defaultdict(list)
         self._index()
 
     def _index(self) -> None:
@@ -39,16 +44,23 @@ class KnownRates:
         self.rates = Rates(rate.item for rate in told if rate.item is not None)
         self.version = sum(rate.version for rate in told)
 
-    def note(self, key: bytes, folded: Folded) -> None:
-        """Remember when the work of an interaction began, for rates that come later."""
-        began = [r.fact.accepted_ms for r in folded.rows if isinstance(r.fact, HandlingSegment)]
-        if began:
-            self._began_ms[key] = (min(began), max(began))
-        else:
-            self._began_ms.pop(key, None)
+    def note(self, key: bytes, span: Span, before: Span = None) -> None:
+        """Remember when the work of an interaction began, for rates that come later.
+
+        ``before`` is what was noted of it already.
+        """
+        if span is not None and span != before:
+            for day in range(span[0] // _DAY_MS, span[1] // _DAY_MS + 1):
+                self._by_day[day].append(key)
+
+    def forget(self, floor_ms: int) -> None:
+        """Let go of work before ``floor_ms``."""
+        for day in [day for day in self._by_day if (day + 1) * _DAY_MS <= floor_ms]:
+            del self._by_day[day]
 
     def take(self, rate: Rate, out: Out) -> list[bytes]:
-        """Let ``rate`` be known; keys of interactions whose work it, or the one before, prices."""
+        """Let ``rate`` be known; keys of interactions whose work it, or the one before, may
+        price."""
         before = self._known.get(rate.plan_id)
         if before is not None and before.version >= rate.version:
             return []
@@ -57,14 +69,24 @@ class KnownRates:
         out.put(_KEY, _encode(self._known))
         items = [told.item for told in (before, rate) if told is not None and told.item is not None]
         return sorted(
-            key
-            for key, (first_ms, last_ms) in self._began_ms.items()
-            if any(_reaches(item, first_ms, last_ms) for item in items)
+            {
+                key
+                for day, keys in self._by_day.items()
+                if any(_reaches(item, day) for item in items)
+                for key in keys
+            }
         )
 
 
-def _reaches(item: PlanItem, first_ms: int, last_ms: int) -> bool:
-    return item.starts_ms <= last_ms and (item.ends_ms is None or first_ms < item.ends_ms)
+def worked(folded: Folded) -> Span:
+    """When the first and the last work of an interaction began; None without any."""
+    began = [row.fact.accepted_ms for row in folded.rows if isinstance(row.fact, HandlingSegment)]
+    return (min(began), max(began)) if began else None
+
+
+def _reaches(item: PlanItem, day: int) -> bool:
+    ends_after = item.ends_ms is None or day * _DAY_MS < item.ends_ms
+    return item.starts_ms < (day + 1) * _DAY_MS and ends_after
 
 
 def tell_rate(

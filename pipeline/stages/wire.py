@@ -20,6 +20,9 @@ RESTART: Final = b"restart"
 EXHIBIT: Final = b"exhibit"
 EXHIBITS: Final = b"exhibits"
 RATE: Final = b"rate"
+FROZEN: Final = b"frozen"
+LATE: Final = b"late"
+DIRTY: Final = b"dirty"
 
 Headers = Sequence[tuple[str, bytes]]
 
@@ -33,8 +36,8 @@ class Out(Protocol):
     def put(self, key: bytes, value: bytes) -> None:
         """Set ``key`` in the stage's state."""
 
-    def delete(self, key: bytes) -> None:
-        """Remove ``key`` from the stage's state."""
+    def delete(self, key: bytes, headers: Headers = ()) -> None:
+        """Remove ``key`` from the stage's state; ``headers`` stand on the record that says so."""
 
     def send(
         self,
@@ -56,6 +59,7 @@ class Tick(msgspec.Struct, frozen=True, array_like=True):
     ``moving_only`` leaves buckets to a later tick. ``still_ms``, if not 0, is when what is clipped
     stopped growing: a replay lets cohorts mature after its last event, but nobody works on.
     ``covers`` are the versions of exhibits for which the source has counted everything.
+    ``floor_ms``: the source holds no quarter hours before this; what is older is frozen.
     """
 
     source: str
@@ -66,6 +70,12 @@ class Tick(msgspec.Struct, frozen=True, array_like=True):
     moving_only: bool = False
     still_ms: int = 0
     covers: dict[str, int] = {}
+    floor_ms: int = 0
+
+    @property
+    def keeps_all(self) -> bool:
+        """Whether everything is asked for, as at the end of a replay: nothing is frozen by it."""
+        return self.publish_all or self.complete
 
     @property
     def span_ms(self) -> int:
@@ -110,12 +120,13 @@ class _ShareKey(msgspec.Struct, frozen=True, array_like=True):
 class ContactMessage(msgspec.Struct, frozen=True, array_like=True):
     """The newest word on one interaction of a customer, or on what one says of a case.
 
-    ``row`` is None when it belongs to this history no more.
+    ``row`` is None when it belongs to this history no more. ``frozen``: nothing more will be said.
     """
 
     interaction_id: str
     version: int
     row: ContactRow | CasePart | None
+    frozen: bool = False
 
 
 CASE_PREFIX: Final = b"k"
@@ -125,13 +136,15 @@ CASE_PREFIX: Final = b"k"
 class PerformanceMessage(msgspec.Struct, frozen=True, array_like=True):
     """What a performer is told: a state, or the newest word on one stint or schedule entry.
 
-    ``name`` is the id of what is told. Without a row and a state it is no longer this performer's.
+    ``name`` is the id of what is told. Without a row and a state it is no longer this performer's,
+    or ``frozen``: nothing more will be said.
     """
 
     name: str
     version: int
     row: StintRow | ShiftRow | None = None
     state: Event | None = None
+    frozen: bool = False
 
 
 encode_tick = msgspec.msgpack.Encoder().encode

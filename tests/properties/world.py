@@ -73,7 +73,7 @@ class Overlay:
     def put(self, key: bytes, value: bytes) -> None:
         self.written[key] = value
 
-    def delete(self, key: bytes) -> None:
+    def delete(self, key: bytes, headers: Headers = ()) -> None:  # noqa: ARG002
         self.written[key] = None
 
     def send(
@@ -261,6 +261,8 @@ def newest_facts(records: Iterable[Record]) -> list[Row]:
     """As a table would keep them: the highest version of each id wins, deleted ones are gone."""
     found: dict[str, Row] = {}
     for record in records:
+        if control_kind(record.headers) is not None:
+            continue
         row = json.loads(record.value or b"")
         known = found.get(row["fact_id"])
         if known is None or row["version"] >= known["version"]:
