@@ -45,6 +45,7 @@ class Merge:
         clock_ms: The clock.
         span_ms: How far what is clipped has grown: the clock, unless a replay has come to its end.
         dirty: Cells and windows whose values may have changed.
+        floor_ms: Buckets that start earlier are held no longer: nothing is published for them.
     """
 
     def __init__(self, plan: ExhibitPlan) -> None:
@@ -52,7 +53,9 @@ class Merge:
         self.plan = plan
         self.clock_ms = 0
         self.span_ms = 0
+        self.floor_ms = 0
         self._edge_ms = 0
+        self._let_go_of: dict[_Place, list[int]] = {}
         self.zone = exhibit.time_zone
         self.sliding = [w for w in exhibit.windows if isinstance(w, Sliding)]
         self.tumbling: list[Tumbling] = [w for w in exhibit.windows if isinstance(w, Tumbling)]
@@ -96,7 +99,7 @@ class Merge:
     def apply(self, source: str, key: PaneKey, share: Told) -> None:
         """Let ``share`` be what ``source`` has in pane ``key`` from now on."""
         group = self._groups.get(key.group)
-        if group is None:
+        if group is None or self._is_old(key):
             return
         sources = self._shares[key]
         old = sources.get(source)
@@ -119,6 +122,42 @@ class Merge:
         """Take back everything ``source`` ever gave: it begins anew."""
         for key in list(self._by_source.pop(source, ())):
             self.apply(source, key, ())
+
+    def let_go(self, floor_ms: int) -> None:
+        """Hold no buckets any more that start before ``floor_ms``; it never goes back."""
+        if floor_ms <= self.floor_ms:
+            return
+        self.floor_ms = floor_ms
+        lasting = self.plan.lasting
+        for (key, _), windows in self._windows.items():
+            kept = self.plan.grids if key in lasting else ()
+            windows.let_go(floor_ms, [size for size in self._sizes if size not in kept])
+            if windows.shares:
+                windows.shares = {k: v for k, v in windows.shares.items() if not self._is_old(k)}
+        for pane in [pane for pane in self._shares if self._is_old(pane)]:
+            for source in self._shares.pop(pane):
+                self._by_source[source].discard(pane)
+        self._note_let_go(corrected=False)
+
+    def _is_old(self, key: PaneKey) -> bool:
+        """Whether no bucket that is held contains a pane."""
+        old = key.grain == "q" and key.number * QUARTER_MS < self.floor_ms
+        return old and key.group not in self.plan.lasting
+
+    def holds(self, slot: Slot) -> bool:
+        """Whether all that lies in a window is known."""
+        return slot.start_ms is None or slot.start_ms >= self.floor_ms
+
+    def _note_let_go(self, *, corrected: bool = True) -> None:
+        """What is clipped may reach out of what is held no longer, and be corrected there."""
+        if not self.floor_ms or not self._sizes:
+            return
+        for place, windows in self._windows.items():
+            if windows.group.shape == "span":
+                turns = windows.let_go_of(self._sizes[0])
+                if corrected and turns != self._let_go_of.get(place, turns):
+                    self._turned[place] = self.floor_ms
+                self._let_go_of[place] = turns
 
     def _move(self, group: Group, cell: Cell, key: PaneKey, delta: Told) -> None:
         place = (group.key, cell)
@@ -148,6 +187,8 @@ class Merge:
     def _move_buckets(self, windows: Windows, cell: Cell, pane_ms: int, delta: Told) -> None:
         for size in self._sizes:
             start_ms, end_ms = bucket(self.zone, size, pane_ms)
+            if start_ms < self.floor_ms and not self._lasts(windows, size):
+                continue
             if windows.add_bucket(size, start_ms, delta):
                 self._await_end(size, start_ms, end_ms, cell)
             self._mark_bucket(cell, size, start_ms)
@@ -158,6 +199,9 @@ class Merge:
             self._turned[place] = min(self._turned.get(place, pane_ms), pane_ms)
         if self.today:
             self.dirty.add((cell, Slot(Today(), None)))
+
+    def _lasts(self, windows: Windows, size: TumblingSize) -> bool:
+        return windows.group.key in self.plan.lasting and size in self.plan.grids
 
     def _mark_bucket(self, cell: Cell, size: TumblingSize, start_ms: int) -> None:
         window = Tumbling(size)
@@ -210,6 +254,7 @@ class Merge:
         self.span_ms = max(self.span_ms, clock_ms if span_ms is None else span_ms)
         self._age()
         self._settle(clock_ms)
+        self._note_let_go()
         self._grow(grown_from_ms)
         self._advance_edge(clock_ms // SECOND_MS * SECOND_MS)
 
@@ -236,8 +281,11 @@ class Merge:
                     self._reach(windows, cell, size, begin_ms)
 
     def _reach(self, windows: Windows, cell: Cell, size: TumblingSize, from_ms: int) -> None:
-        start_ms, end_ms = bucket(self.zone, size, from_ms)
+        start_ms, end_ms = bucket(self.zone, size, max(from_ms, self.floor_ms))
         while start_ms < self.span_ms:
+            if start_ms < self.floor_ms:
+                start_ms, end_ms = bucket(self.zone, size, end_ms)
+                continue
             if windows.goes_on(size, start_ms):
                 if windows.add_bucket(size, start_ms, None):
                     self._await_end(size, start_ms, end_ms, cell)

@@ -24,6 +24,7 @@ class Windows:
         buckets: Vectors by start, for each size in use.
         running: Vectors of the sliding windows, by size.
         shares: Of an extreme, which cannot be summed: what each source has in each pane.
+        floor_ms: Buckets that start earlier are held no longer.
     """
 
     def __init__(self, group: Group, like: Told, sizes: Iterable[TumblingSize]) -> None:
@@ -33,7 +34,9 @@ class Windows:
         self.buckets: dict[TumblingSize, dict[int, Vector]] = {size: {} for size in sizes}
         self.running: dict[str, Vector] = {}
         self.shares: dict[PaneKey, dict[str, Told]] = {}
+        self.floor_ms = 0
         self._like = empty_like(like)
+        self._held: dict[TumblingSize, Vector] = {size: empty_like(like) for size in sizes}
         self._starts: dict[TumblingSize, list[int]] = {size: [] for size in sizes}
         self._before: dict[TumblingSize, list[Vector]] = {size: [] for size in sizes}
 
@@ -48,9 +51,25 @@ class Windows:
             insort(self._starts[size], start_ms)
         if change is not None:
             add(buckets[start_ms], change)
+            if self.group.shape == "span":
+                add(self._held[size], change)
             # What is known of sums before later buckets does not hold any more.
             del self._before[size][bisect_left(self._starts[size], start_ms) + 1 :]
         return made
+
+    def let_go(self, floor_ms: int, sizes: Iterable[TumblingSize]) -> None:
+        """Hold no buckets of ``sizes`` any more that start before ``floor_ms``."""
+        self.floor_ms = floor_ms
+        for size in sizes:
+            starts = self._starts[size]
+            place = bisect_left(starts, floor_ms)
+            for start_ms in starts[:place]:
+                gone = self.buckets[size].pop(start_ms)
+                if self.group.shape == "span":
+                    add(self._held[size], gone, -1)
+            if place:
+                del starts[:place]
+                self._before[size].clear()
 
     def add_fine(self, second: int, change: Told) -> bool:
         """Add to a second, which is made if need be; whether it was."""
@@ -83,7 +102,7 @@ class Windows:
         return empty_like(self._like) if found is None else found
 
     def before(self, size: TumblingSize, start_ms: int) -> Vector:
-        """The sum of all buckets that start earlier."""
+        """The sum of all that turned in earlier buckets, held or not."""
         starts, known = self._starts[size], self._before[size]
         place = bisect_left(starts, start_ms)
         if not known:
@@ -93,7 +112,20 @@ class Windows:
             add(total, known[-1])
             add(total, self.buckets[size][starts[len(known) - 1]])
             known.append(total)
-        return known[place]
+        if not self.floor_ms:
+            return known[place]
+        total = empty_like(self._like)
+        add(total, known[place])
+        add(total, self.everything)
+        add(total, self._held[size], -1)
+        return total
+
+    def let_go_of(self, size: TumblingSize) -> list[int]:
+        """Of what is clipped: the turns in buckets that are held no longer."""
+        total = empty_like(self._like)
+        add(total, self.everything)
+        add(total, self._held[size], -1)
+        return total if isinstance(total, list) else []
 
     def goes_on(self, size: TumblingSize, start_ms: int) -> bool:
         """Whether some interval reaches from before ``start_ms`` beyond it."""

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import NamedTuple
 
+from pipeline.folds.event import epoch_ms
 from pipeline.kpi.merge import Merge
 from pipeline.kpi.panes import PaneKey
 from pipeline.kpi.values import read
 from pipeline.stages.clock import AlignedClock
 from pipeline.stages.configuration import Configuration, ExhibitChange, encode_change
 from pipeline.stages.publisher import exhibit_partition, sources
-from pipeline.stages.wire import CONTROL_HEADER, EXHIBIT, Out, Share, Tick
+from pipeline.stages.wire import CONTROL_HEADER, EXHIBIT, FROZEN, Out, Share, Tick
 from schemas.topics import INTERACTIONS
 from schemas.values import ExhibitValue, decode_value, encode_value
 
@@ -57,6 +59,8 @@ class Exhibits:
         self._exhibit_of: dict[int, tuple[str, int]] = {}
         self._pending: defaultdict[str, list[_Pending]] = defaultdict(list)
         self._epochs: dict[str, int] = {}
+        self._floor_ms = 0
+        self._buckets = Buckets(state)
         self._exhibits = Configuration({}, {})
         self.configure(exhibits)
 
@@ -74,6 +78,7 @@ class Exhibits:
             del self._merges[identity]
         for identity in wanted.keys() - self._merges.keys():
             merge = self._merges[identity] = Merge(wanted[identity])
+            merge.let_go(self._floor_ms)
             merge.advance(self.clock_ms)
         self._exhibit_of = {
             group.key: identity
@@ -111,6 +116,10 @@ class Exhibits:
         if aligned.tick_ms <= self.clock_ms and not (aligned.publish_all or aligned.complete):
             return None
         self.clock_ms = max(self.clock_ms, aligned.tick_ms)
+        for merge in self._merges.values():
+            merge.let_go(self._floor_ms)
+        # What goes now is published once more before it does.
+        self._floor_ms = max(self._floor_ms, aligned.floor_ms)
         for source, pending in self._pending.items():
             self._apply_due(source, pending)
         for source, epoch in self.clock.epochs(self.clock_ms):
@@ -138,9 +147,12 @@ class Exhibits:
     def _begin(self, source: str, epoch: int) -> None:
         """Forget what a source gave before it began anew."""
         if epoch > self._epochs.get(source, 0):
-            self._epochs[source] = epoch
             for merge in self._merges.values():
+                if source in self._epochs:
+                    # It does not tell again of what it has let go meanwhile.
+                    merge.let_go(self.clock.floor_ms(source))
                 merge.forget(source)
+            self._epochs[source] = epoch
 
     # --- values ---------------------------------------------------------------------------------
 
@@ -155,6 +167,10 @@ class Exhibits:
                 self._retire_before(name, version, out)
         for name in changed:
             self._withdraw(name, out, show)
+        for key in self._buckets.let_go(self._floor_ms):
+            # The value stays where it was stored: it is final, and only held here no longer.
+            out.delete(key, ((CONTROL_HEADER, FROZEN),))
+            show(key, None)
 
     def _publish(
         self, merge: Merge, aligned: Tick, out: Out, show: Show, *, everything: bool
@@ -166,6 +182,7 @@ class Exhibits:
             return value if same else None
 
         wanted = merge.dirty.union(merge.everything() if everything else ())
+        wanted = {place for place in wanted if merge.holds(place[1])}
         later = set()
         if aligned.moving_only:
             later = {place for place in wanted if place[1].window.kind == "tumbling"}
@@ -175,6 +192,7 @@ class Exhibits:
                 merge, cell, slot, previous, complete=aligned.complete, everything=everything
             ):
                 _put(key, value, out, show)
+                self._buckets.note(key, slot.start_ms)
         merge.dirty = later
 
     def _retire_before(self, name: str, version: int, out: Out) -> None:
@@ -196,6 +214,31 @@ class Exhibits:
             value = decode_value(stored)
             if value.exhibit == name and value.exhibit_version != self.shown.get(name):
                 _put(key, None, out, show)
+
+
+class Buckets:
+    """Keys of the values of buckets, by start.
+
+    Args:
+        state: Published values by key.
+    """
+
+    def __init__(self, state: Mapping[bytes, bytes]) -> None:
+        self._keys: defaultdict[int, set[bytes]] = defaultdict(set)
+        for key, stored in state.items():
+            window = decode_value(stored).window
+            if window.kind == "tumbling" and window.start is not None:
+                self.note(key, epoch_ms(datetime.fromisoformat(window.start)))
+
+    def note(self, key: bytes, start_ms: int | None) -> None:
+        """Note the value of a bucket; others have no start of their own."""
+        if start_ms is not None:
+            self._keys[start_ms].add(key)
+
+    def let_go(self, floor_ms: int) -> list[bytes]:
+        """Values of buckets that start before ``floor_ms``, which are forgotten here."""
+        old = [start_ms for start_ms in self._keys if start_ms < floor_ms]
+        return sorted(key for start_ms in old for key in self._keys.pop(start_ms))
 
 
 def _put(key: bytes, value: ExhibitValue | None, out: Out, show: Show) -> None:
