@@ -151,11 +151,14 @@ def lifecycle(
                 write_tick(checkpoint)
                 known = heard.tell(batch.partition.tp, counts.heard, checkpoint)
                 checkpoint.after_commit(partial(count_intake, counts, known))
-                checkpoint.after_commit(partial(_count_duplicates, folds))
+                checkpoint.after_commit(partial(_count, folds))
 
     return stage
 
 
-def _count_duplicates(folds: Lifecycle) -> None:
+def _count(folds: Lifecycle) -> None:
     metrics.DUPLICATES.inc(folds.duplicates)
     folds.duplicates = 0
+    for (kind, age), n in folds.late.items():
+        metrics.LATE_RECORDS.labels(kind, age).inc(n)
+    folds.late.clear()

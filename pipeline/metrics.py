@@ -31,6 +31,12 @@ IGNORED = Counter(
 )
 DEAD_LETTERS = Counter("cx_dead_letters", "Records refused.", ["reason"], registry=REGISTRY)
 DUPLICATES = Counter("cx_duplicates", "Events that were known already.", registry=REGISTRY)
+LATE_RECORDS = Counter(
+    "cx_late_records",
+    "Accepted events that came when what they tell of was frozen: in no number.",
+    ["kind", "age"],
+    registry=REGISTRY,
+)
 BATCHES = Counter("cx_batches", "Checkpoints acknowledged.", ["stage"], registry=REGISTRY)
 LAST_COMMIT = Gauge(
     "cx_last_commit_timestamp_seconds",

@@ -5,7 +5,7 @@
 -- the views of facts, so that the same questions can be put to both. Nothing here was generated from the
 -- folds or shares a line with them.
 --
--- {source}, {events}  database and table of accepted events
+-- {source}, {events}  database and table of accepted events; late ones are in its view uncounted_events
 -- {as_of_ms}  the clock: events that occurred later are not known
 -- It runs with prefer_column_name_to_alias = 1, as standard SQL reads names.
 --
@@ -62,6 +62,8 @@ SELECT
     ifNull(survey_id, '') AS survey, ifNull(toString(question), '') AS question, scale, score
 FROM {source:Identifier}.{events:Identifier} FINAL
 WHERE occurred_at <= fromUnixTimestamp64Milli({as_of_ms:Int64}, 'UTC')
+    -- Late records are in neither side.
+    AND event_id NOT IN (SELECT event_id FROM {source:Identifier}.uncounted_events)
     AND kind NOT IN ('performer_state', 'plan', 'tick');
 
 -- ----------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from pipeline.kpi.warehouse import (
     OPEN_COLUMNS,
     RESULT,
     WINDOW_COLUMNS,
+    bounded_rows,
     open_rows,
     script,
     window_rows,
@@ -179,6 +180,36 @@ def computed(
     place.table("opening_times", OPEN_COLUMNS, opening)
     for statement in asked.statements:
         place.run(statement, parameters)
+    return _results(place)
+
+
+def computed_in(
+    place: Scratch, plan: ExhibitPlan, facts: str, as_of_ms: int, first_ms: int, last_ms: int
+) -> dict[Cell, Numbers]:
+    """Values of the buckets between two instants, that SQL computes from facts.
+
+    Args:
+        place: Where tables are made.
+        plan: The exhibit, compiled, with buckets as its only windows.
+        facts: Database with a view of each kind of fact.
+        as_of_ms: The clock.
+        first_ms: An instant in the first local day that is looked at.
+        last_ms: An instant in the last bucket.
+    """
+    asked = script(plan)
+    parameters = {"facts": facts, "as_of_ms": as_of_ms, "span_ms": as_of_ms}
+    place.table("windows", WINDOW_COLUMNS, bounded_rows(plan, first_ms, last_ms))
+    place.table("opening_times", OPEN_COLUMNS, open_rows(plan, first_ms, last_ms))
+    for statement in asked.statements:
+        place.run(statement, parameters)
+    return {
+        cell: numbers
+        for cell, numbers in _results(place).items()
+        if first_ms <= cell.start_ms <= last_ms
+    }
+
+
+def _results(place: Scratch) -> dict[Cell, Numbers]:
     found: dict[Cell, Numbers] = {}
     for name, reading, kind, size, start_ms, cell, *numbers in place.rows(RESULT):
         key = Cell(name, reading, kind, size, start_ms, tuple(cell))

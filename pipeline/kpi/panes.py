@@ -145,9 +145,7 @@ class Panes:
         if corrects and self.floor_ms:
             self._note_missed(tuple(old), tuple(new))
 
-    def _note_missed(
-        self, old: tuple[Contribution, ...], new: tuple[Contribution, ...]
-    ) -> None:
+    def _note_missed(self, old: tuple[Contribution, ...], new: tuple[Contribution, ...]) -> None:
         changed = [one for one in old if one not in new] + [one for one in new if one not in old]
         for one in changed:
             group = self._plan.groups.get(one.group)

@@ -11,6 +11,7 @@ import msgspec
 
 from pipeline.microbatch import Batch, BatchApp, Broker, Record, Stage
 from pipeline.stages.intake import is_accepted
+from pipeline.stages.wire import control_kind
 from schemas.topics import FACTS, INTERACTIONS
 
 _decode: Callable[[bytes], dict[str, Any]] = msgspec.json.Decoder(dict[str, Any]).decode
@@ -58,6 +59,8 @@ class Collector:
             self.events.append(event)
 
     def _take_fact(self, record: Record) -> None:
+        if control_kind(record.headers) is not None:
+            return
         fact = _decode(record.value or b"")
         known = self._facts.get(fact["fact_id"])
         if known is None or fact["version"] >= known[0]:

@@ -83,7 +83,6 @@ class Journeys(Following[ContactMessage, CustomerState]):
         if encoded != stored:
             out.put(key, encoded)
 
-
     def _freeze(self, key: bytes, out: Out) -> None:
         """Let go of what lies before a silence that no number looks across."""
         stored = out.get(key)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _encode = msgspec.json.Encoder().encode
 
+
 class LateRecord(msgspec.Struct, frozen=True):
     """An accepted event that is counted nowhere: what it tells of is frozen.
 
@@ -38,7 +39,7 @@ class LateRecord(msgspec.Struct, frozen=True):
     @property
     def key(self) -> bytes:
         """Record key."""
-        return f"late:{self.interaction_id}:{self.event_id}".encode()
+        return f"{self.reason}:{self.interaction_id}:{self.event_id}".encode()
 
 
 class FrozenInteraction(msgspec.Struct, frozen=True):
@@ -66,7 +67,7 @@ class Dirty(msgspec.Struct, frozen=True):
     @property
     def key(self) -> bytes:
         """Record key."""
-        return f"dirty:{self.exhibit}:{self.start_ms}".encode()
+        return _encode(("dirty", self.exhibit, self.exhibit_version, self.cell, self.start_ms))
 
 
 AGE_DAYS: Final = (10, 35, 100)

@@ -60,7 +60,8 @@ class KnownRates:
 
     def take(self, rate: Rate, out: Out) -> list[bytes]:
         """Let ``rate`` be known; keys of interactions whose work it, or the one before, may
-        price."""
+        price.
+        """
         before = self._known.get(rate.plan_id)
         if before is not None and before.version >= rate.version:
             return []

@@ -16,7 +16,7 @@ from typing import Any
 from pipeline.microbatch import Batch, BatchApp, Stage
 from schemas.topics import DEAD_LETTERS, FACTS, INTERACTIONS, KPIS
 from sinks.base import Sink
-from sinks.clickhouse.rows import COLUMNS, rows
+from sinks.clickhouse.rows import COLUMNS, is_let_go, rows
 
 TOPICS = (INTERACTIONS, FACTS, KPIS, DEAD_LETTERS)
 
@@ -34,10 +34,11 @@ def _register(app: BatchApp, sink: Sink, topic: str) -> Stage:
         async for batch in stage.batches(batches):
             async with stage.checkpoint(batch) as checkpoint:
                 # Of several versions under one record key the last one says it all.
-                latest = {record.key or n: record for n, record in enumerate(batch.records)}
+                told = [record for record in batch.records if not is_let_go(record)]
+                latest = {record.key or n: record for n, record in enumerate(told)}
                 keyed = topic in (FACTS, KPIS)
                 tables: defaultdict[str, list[tuple[Any, ...]]] = defaultdict(list)
-                for record in latest.values() if keyed else batch.records:
+                for record in latest.values() if keyed else told:
                     for row in rows(record):
                         tables[row.table].append(row.values)
                 checkpoint.write_outside(partial(_insert, sink, tables))

@@ -11,11 +11,11 @@ import msgspec
 
 from pipeline.microbatch import Record
 from pipeline.stages.intake import is_accepted
-from pipeline.stages.wire import control_kind
+from pipeline.stages.wire import DIRTY, FROZEN, LATE, control_kind
 from schemas.facts import FACT_KINDS, columns
 from schemas.interaction import EVENT_CLASSES
 from schemas.topics import DEAD_LETTERS, FACTS, INTERACTIONS, KPIS
-from schemas.values import decode_value
+from schemas.values import ExhibitValue, decode_value
 
 
 class Row(NamedTuple):
@@ -58,6 +58,14 @@ COLUMNS: Final[dict[str, tuple[str, ...]]] = {
         "revision", "as_of", "numerator", "denominator", "value", "unit", "n", "low", "high",
         "target", "status", "version", "deleted",
     ),
+    "late_records": (
+        "event_id", "interaction_id", "kind", "source", "channel", "occurred_ms", "clock_ms",
+        "reason", "version", "deleted",
+    ),
+    "frozen_interactions": ("interaction_id", "event_ids", "clock_ms"),
+    "dirty_intervals": (
+        "exhibit", "exhibit_version", "cell", "start_ms", "clock_ms", "done", "version",
+    ),
     "dead_letters": (
         "topic", "partition", "offset", "reason", "detail", "size_bytes", "sha256", "refused_at",
     ),
@@ -81,9 +89,11 @@ def rows(record: Record) -> Iterator[Row]:
             if is_accepted(record.headers):
                 yield _event(record)
         case str(topic) if topic == FACTS:
-            yield _fact(record)
+            kind = control_kind(record.headers) if record.headers else None
+            yield _fact(record) if kind is None else _told(kind, record)
         case str(topic) if topic == KPIS:
-            yield _value(record)
+            if not is_let_go(record):
+                yield _value(record)
         case str(topic) if topic == DEAD_LETTERS:
             if control_kind(record.headers) is None:
                 yield _dead_letter(record)
@@ -110,6 +120,23 @@ def _instant(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text)
 
 
+def is_let_go(record: Record) -> bool:
+    """Whether a value is only held no longer by the stream: where it is stored it stays."""
+    return record.value is None and bool(record.headers) and control_kind(record.headers) == FROZEN
+
+
+_TOLD: Final = {LATE: "late_records", FROZEN: "frozen_interactions", DIRTY: "dirty_intervals"}
+
+
+def _told(kind: bytes, record: Record) -> Row:
+    """A row of what stages tell beside facts."""
+    told = _decode(record.value or b"")
+    if kind == DIRTY:
+        told |= {"done": 0, "version": 2 * told["clock_ms"]}
+    table = _TOLD[kind]
+    return Row(table, tuple(told[column] for column in COLUMNS[table]))
+
+
 def _fact(record: Record) -> Row:
     told = _decode(record.value or b"")
     kind = told["kind"]
@@ -132,18 +159,19 @@ def _value(record: Record) -> Row:
         gone["as_of"] = datetime.fromtimestamp(record.timestamp / 1000, UTC)
         gone["version"] = record.timestamp
         return Row("kpi_values", tuple(gone[column] for column in COLUMNS["kpi_values"]))
-    told = decode_value(record.value)
+    return Row("kpi_values", value_row(key, decode_value(record.value), record.timestamp))
+
+
+def value_row(key: str, told: ExhibitValue, version: int) -> tuple[Any, ...]:
+    """A value as a row of ``kpi_values``."""
     window = told.window
-    return Row(
-        "kpi_values",
-        (
-            key, told.exhibit, told.exhibit_version, told.kpi, told.kpi_version, told.name,
-            msgspec.json.encode(told.parameters, order="sorted").decode(), told.attribution,
-            window.kind, window.size or "", _instant(window.start), _instant(window.end),
-            told.dimensions, told.state, told.revision, _instant(told.as_of),
-            told.numerator, told.denominator, told.value, told.unit, told.n, told.low, told.high,
-            told.target, told.status, record.timestamp, 0,
-        ),
+    return (
+        key, told.exhibit, told.exhibit_version, told.kpi, told.kpi_version, told.name,
+        msgspec.json.encode(told.parameters, order="sorted").decode(), told.attribution,
+        window.kind, window.size or "", _instant(window.start), _instant(window.end),
+        told.dimensions, told.state, told.revision, _instant(told.as_of),
+        told.numerator, told.denominator, told.value, told.unit, told.n, told.low, told.high,
+        told.target, told.status, version, 0,
     )  # fmt: skip
 
 

@@ -4,7 +4,7 @@
 -- for the reason of a difference can read what lies between. The definitions are those of the KPI
 -- reference; nothing here was generated from the product or shares a line with it.
 --
--- {source}, {events}  database and table of accepted events
+-- {source}, {events}  database and table of accepted events; late ones are in its view uncounted_events
 -- {as_of_ms}  the clock: events that occurred later are not known
 -- {zone}      time zone of local days
 -- It runs with prefer_column_name_to_alias = 1, as standard SQL reads names.
@@ -38,6 +38,8 @@ SELECT
     ifNull(survey_id, '') AS survey, ifNull(toString(question), '') AS question, scale, score
 FROM {source:Identifier}.{events:Identifier} FINAL
 WHERE occurred_at <= fromUnixTimestamp64Milli({as_of_ms:Int64}, 'UTC')
+    -- Late records are in neither side.
+    AND event_id NOT IN (SELECT event_id FROM {source:Identifier}.uncounted_events)
     AND kind NOT IN (
         'performer_state', 'plan',
         'evaluation', 'ai_decision', 'case_opened', 'case_resolved', 'case_reopened'

@@ -2,9 +2,15 @@
 
 from pipeline.kpi.warehouse.query import query
 from pipeline.kpi.warehouse.script import RESULT, Script, script
-from pipeline.kpi.warehouse.windows import OPEN_COLUMNS, WINDOW_COLUMNS, open_rows, window_rows
+from pipeline.kpi.warehouse.windows import (
+    OPEN_COLUMNS,
+    WINDOW_COLUMNS,
+    bounded_rows,
+    open_rows,
+    window_rows,
+)
 
 __all__ = [
-    "OPEN_COLUMNS", "RESULT", "WINDOW_COLUMNS", "Script", "open_rows", "query", "script",
+    "OPEN_COLUMNS", "RESULT", "WINDOW_COLUMNS", "Script", "bounded_rows", "open_rows", "query", "script",
     "window_rows",
 ]  # fmt: skip

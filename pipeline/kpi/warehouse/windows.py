@@ -60,6 +60,23 @@ def window_rows(
     yield "all", "", -ALWAYS_MS, ALWAYS_MS, 0, -1
 
 
+def bounded_rows(plan: ExhibitPlan, first_ms: int, last_ms: int) -> Iterator[WindowRow]:
+    """Buckets between two instants, and of each size one before and one after them.
+
+    These two take up whatever lies outside; their own sums mean nothing.
+    """
+    tumbling = [
+        row for row in window_rows(plan, first_ms, last_ms, last_ms) if row[0] == "tumbling"
+    ]
+    for size in dict.fromkeys(row[1] for row in tumbling):
+        own = [row for row in tumbling if row[1] == size]
+        yield "tumbling", size, -ALWAYS_MS, own[0][2], 0, -1
+        for kind, _, start_ms, end_ms, number, day in own:
+            yield kind, size, start_ms, end_ms, number + 1, day + 1
+        yield "tumbling", size, own[-1][3], ALWAYS_MS, own[-1][4] + 2, -1
+    yield "all", "", -ALWAYS_MS, ALWAYS_MS, 0, -1
+
+
 def open_rows(plan: ExhibitPlan, first_ms: int, last_ms: int) -> Iterator[tuple[int, int]]:
     """Opening times of the exhibit between two instants; none where it has no business hours."""
     if plan.hours is None:
