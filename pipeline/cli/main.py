@@ -26,6 +26,7 @@ COMMANDS: Final = {
     "inventory": "List the AI performers of every KCR task.",
     "exhibit": "Check, explain, compare, report and change exhibits.",
     "audit": "Compare published values with a second computation in SQL.",
+    "recompute": "Compute values again that late corrections changed beyond the horizon.",
     "topics": "See and make the topics of a cluster.",
     "migrate": "See and make the tables in ClickHouse.",
     "keys": "Make the secret of customer keys.",

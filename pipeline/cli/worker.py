@@ -16,11 +16,13 @@ from pipeline import metrics
 from pipeline.app import Worker
 from pipeline.cli.exhibits import read_exhibits
 from pipeline.cli.output import Exit, fail
+from pipeline.cli.recompute import keep_recomputing
 from pipeline.cli.settings import kafka_settings
 from pipeline.runtime import broker_of, serve_metrics, wiring_of
 from pipeline.settings import Settings
 from schemas.exhibit import Exhibit
 from schemas.platforms import UnknownPlatformError
+from schemas.topics import FACTS
 from sinks.clickhouse.coalesce import Coalescer
 from sinks.clickhouse.observer import SinkMetrics
 from sinks.clickhouse.writer import ClickHouseWriter
@@ -71,8 +73,19 @@ async def _run(settings: Settings, bootstrap: str, exhibits: list[Exhibit]) -> N
         log.info("worker_started", roles=settings.roles, metrics=address, bootstrap=bootstrap)
         failed = asyncio.create_task(worker.failed())
         stopped = asyncio.create_task(stop.wait())
+        if "sink" in settings.roles:
+            again = keep_recomputing(
+                settings.clickhouse, exhibits, partial(_stores_first_facts, worker), stop
+            )
+            stack.callback(asyncio.create_task(again).cancel)
         await asyncio.wait({failed, stopped}, return_when=asyncio.FIRST_COMPLETED)
         if failed.done():
             raise RuntimeError(f"a stage failed: {failed.result()!r}")
         failed.cancel()
         log.info("worker_stopping")
+
+
+def _stores_first_facts(worker: Worker) -> bool:
+    """Whether this worker stores the first partition of facts: one of all workers does."""
+    stages = worker.apps["sink"].stages
+    return any(tp.topic == FACTS and tp.partition == 0 for s in stages for tp in s.partitions)

@@ -1,9 +1,9 @@
 """The three ages of an interaction: open, closed, frozen; and what comes too late for any of them.
 
-Open: all of its events. Closed: the same events, packed, for as long as something may correct them.
-Frozen: nothing; what it had added to panes stays in sums of cells. An event that reaches back before
-the horizon and meets no state is a late record. All of this is decided by ticks and event times, at
-the place where an event stands in the log, so restarts and batches do not change it.
+Open: all of its events. Closed: the same events, packed, for as long as they may be corrected.
+Frozen: nothing; what it had added to panes stays in sums of cells. An event from before the horizon
+that meets no state is a late record. All of this is decided by ticks and event times, at the place
+where an event stands in the log, so restarts and batches do not change it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Late records: stored and counted, and in no number; and what is frozen, so that they are known."""
+"""Late records, stored and counted and in no number; what was frozen; what has become dirty."""
 
 from __future__ import annotations
 

@@ -59,9 +59,7 @@ class KnownRates:
             del self._by_day[day]
 
     def take(self, rate: Rate, out: Out) -> list[bytes]:
-        """Let ``rate`` be known; keys of interactions whose work it, or the one before, may
-        price.
-        """
+        """Let ``rate`` be known; keys of the interactions that it, or the one before, may price."""
         before = self._known.get(rate.plan_id)
         if before is not None and before.version >= rate.version:
             return []

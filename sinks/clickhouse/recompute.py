@@ -188,7 +188,7 @@ def _value(
         name=entry.name,
         parameters=kpi.parameters,
         attribution=kpi.attribution,
-        window=WindowRef(place.kind, place.size, rfc3339(place.start_ms), rfc3339(end_ms)),
+        window=WindowRef("tumbling", place.size, rfc3339(place.start_ms), rfc3339(end_ms)),
         dimensions=dict(zip(exhibit.by, place.cell, strict=True)),
         state="provisional" if reading.cohort == "provisional" else "restated",
         revision=0,

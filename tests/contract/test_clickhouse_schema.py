@@ -13,7 +13,7 @@ from sinks.clickhouse.rows import COLUMNS
 
 pytestmark = pytest.mark.clickhouse
 
-VIEWS = {*ddl.VIEWS.values(), "events", "kpis", "ai_performers"}
+VIEWS = {*ddl.VIEWS.values(), "events", "kpis", "ai_performers", "uncounted_events"}
 DDL_KINDS = sorted(facts.FACT_KINDS)
 
 
@@ -46,6 +46,7 @@ async def test_plan_and_apply_until_nothing_is_left(empty):
         "0007_plans.sql",
         "0008_working_time.sql",
         "0009_service.sql",
+        "0010_horizon.sql",
     ]
     assert [migration.name for migration in await migrate.apply(empty)] == names
     assert await migrate.plan(empty) == []
@@ -197,5 +198,8 @@ async def test_nothing_is_sorted_partitioned_or_expired_by_what_a_correction_can
         "definitions": (replacing, "kpi, kpi_version", "", 0),
         "dead_letters": (replacing, "topic, partition, offset, sha256", "", 0),
         "schema_migrations": (replacing, "name", "", 0),
+        "late_records": (replacing, "event_id, interaction_id, reason", "", 0),
+        "frozen_interactions": (replacing, "interaction_id, event_ids", "", 0),
+        "dirty_intervals": (replacing, "exhibit, exhibit_version, start_ms, cell", "", 0),
     }
     assert found == wanted

@@ -11,6 +11,6 @@ from pipeline.kpi.warehouse.windows import (
 )
 
 __all__ = [
-    "OPEN_COLUMNS", "RESULT", "WINDOW_COLUMNS", "Script", "bounded_rows", "open_rows", "query", "script",
-    "window_rows",
+    "OPEN_COLUMNS", "RESULT", "WINDOW_COLUMNS", "Script", "bounded_rows", "open_rows", "query",
+    "script", "window_rows",
 ]  # fmt: skip

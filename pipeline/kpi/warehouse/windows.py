@@ -26,6 +26,9 @@ OPEN_COLUMNS: Final = (("start_ms", "Int64"), ("end_ms", "Int64"))
 ALWAYS_MS: Final = 2**62
 """Beginning (negative) and end of all time."""
 
+_LATEST_MS: Final = 2**42
+"""After every instant that is told of, in the year 2109."""
+
 WindowRow = tuple[str, str, int, int, int, int]
 _SECOND_MS: Final = 1_000
 _DAY_MS: Final = 86_400_000
@@ -70,10 +73,10 @@ def bounded_rows(plan: ExhibitPlan, first_ms: int, last_ms: int) -> Iterator[Win
     ]
     for size in dict.fromkeys(row[1] for row in tumbling):
         own = [row for row in tumbling if row[1] == size]
-        yield "tumbling", size, -ALWAYS_MS, own[0][2], 0, -1
+        yield "tumbling", size, 0, own[0][2], 0, -1
         for kind, _, start_ms, end_ms, number, day in own:
             yield kind, size, start_ms, end_ms, number + 1, day + 1
-        yield "tumbling", size, own[-1][3], ALWAYS_MS, own[-1][4] + 2, -1
+        yield "tumbling", size, own[-1][3], _LATEST_MS, own[-1][4] + 2, -1
     yield "all", "", -ALWAYS_MS, ALWAYS_MS, 0, -1
 
 
