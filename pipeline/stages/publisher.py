@@ -157,12 +157,13 @@ class Publisher:
 
     def _tell_missed(self, out: Out) -> None:
         """Tell which quarter hours were corrected after they were let go."""
-        for key in self.panes.drain_missed():
-            exhibit = self.plan.groups[key.group].exhibit.exhibit
-            dirty = Dirty(
-                exhibit.exhibit, exhibit.version, key.cell, key.number * QUARTER_MS, self.tick_ms
-            )
-            tell_dirty(dirty, out)
+        missed = {
+            (self.plan.groups[key.group].exhibit, key.cell, key.number): None
+            for key in self.panes.drain_missed()
+        }
+        for plan, cell, number in missed:
+            name, version = plan.exhibit.exhibit, plan.exhibit.version
+            tell_dirty(Dirty(name, version, cell, number * QUARTER_MS, self.tick_ms), out)
 
 
 def exhibit_partition(exhibit: str, partitions: int) -> int:
