@@ -109,6 +109,17 @@ WITH
         UNION ALL
         SELECT 'a performer without a name' FROM acting
         WHERE performer = '' AND kind IN ('accepted', 'hold', 'resume', 'left', 'transfer', 'wrapup_started', 'wrapup_ended')
+        UNION ALL
+        -- The correction took the place of the event that was counted.
+        SELECT 'a correction that came too late' AS what
+        FROM {source:Identifier}.late_records AS l FINAL
+        INNER JOIN
+        (
+            SELECT interaction_id, one.1 AS event_id, one.2 AS content_hash
+            FROM {source:Identifier}.frozen_interactions
+            ARRAY JOIN arrayZip(event_ids, content_hashes) AS one
+        ) AS f ON f.interaction_id = l.interaction_id AND f.event_id = l.event_id
+        WHERE l.content_hash != f.content_hash
     )
 SELECT what, count() AS events
 FROM found

@@ -57,6 +57,7 @@ class Report:
         restated: Cells compared whose value was published as restated.
         late: Accepted events that came after one of their partition that occurred over an hour
             later.
+        uncounted: Late records: accepted events that are in neither side.
         not_covered: What some events say that the lifecycle in SQL does not understand, with the
             count of these events.
     """
@@ -65,6 +66,7 @@ class Report:
     as_of_ms: int
     restated: int
     late: int
+    uncounted: int
     comparisons: tuple[Comparison, ...]
     not_covered: Mapping[str, int]
 
@@ -117,8 +119,8 @@ class Audit:
             self._from_events(found, plan, told, clock_ms),
         )
         return Report(
-            plan.exhibit.exhibit, clock_ms, len(found.restated), self._late(clock_ms),
-            comparisons, told.not_covered,
+            plan.exhibit.exhibit, clock_ms, len(found.restated), self._count(_LATE, clock_ms),
+            self._count(_UNCOUNTED, clock_ms), comparisons, told.not_covered,
         )  # fmt: skip
 
     def _from_events(
@@ -159,9 +161,9 @@ class Audit:
         compared = len({*values, *expected})
         return Comparison(against, compared, differences(values, expected), reasons)
 
-    def _late(self, clock_ms: int) -> int:
-        ((late,),) = self._client.query(_LATE, parameters={"as_of_ms": clock_ms}).result_rows
-        return int(late)
+    def _count(self, query: str, clock_ms: int) -> int:
+        ((count,),) = self._client.query(query, parameters={"as_of_ms": clock_ms}).result_rows
+        return int(count)
 
 
 _LATE: Final = """
@@ -177,6 +179,14 @@ FROM
     FROM interaction_events FINAL
     WHERE occurred_at <= fromUnixTimestamp64Milli({as_of_ms:Int64}, 'UTC')
 )
+"""
+
+
+_UNCOUNTED: Final = """
+SELECT count()
+FROM interaction_events FINAL
+WHERE occurred_at <= fromUnixTimestamp64Milli({as_of_ms:Int64}, 'UTC')
+    AND event_id IN (SELECT event_id FROM uncounted_events)
 """
 
 
@@ -204,5 +214,6 @@ def _both(one: Report, other: Report) -> Report:
         for earlier, later in zip(one.comparisons, other.comparisons, strict=True)
     )
     return Report(
-        other.exhibit, other.as_of_ms, other.restated, other.late, comparisons, other.not_covered
-    )
+        other.exhibit, other.as_of_ms, other.restated, other.late, other.uncounted, comparisons,
+        other.not_covered,
+    )  # fmt: skip

@@ -72,6 +72,7 @@ def _print_json(report: Report) -> None:
         "passed": report.passed,
         "restated": report.restated,
         "late": report.late,
+        "uncounted": report.uncounted,
         "not_covered": dict(report.not_covered),
         "comparisons": [_plain(one) for one in report.comparisons],
     }
@@ -107,7 +108,10 @@ def _print_text(report: Report) -> None:
             console.print(_table(one))
     for what, count in report.not_covered.items():
         console.print(f"not audited: {count:,} events tell of {what}")
-    console.print(f"{report.restated:,} cells restated, {report.late:,} late records")
+    console.print(
+        f"{report.restated:,} cells restated, {report.late:,} late records,"
+        f" {report.uncounted:,} too late to be in either side"
+    )
 
 
 def _table(one: Comparison) -> Table:

@@ -32,6 +32,7 @@ class LateRecord(msgspec.Struct, frozen=True):
     channel: str
     occurred_ms: int
     clock_ms: int
+    content_hash: int
     reason: str
     version: int
     deleted: bool = False
@@ -43,10 +44,14 @@ class LateRecord(msgspec.Struct, frozen=True):
 
 
 class FrozenInteraction(msgspec.Struct, frozen=True):
-    """Which events were counted of an interaction that is frozen: what comes again is no news."""
+    """Which events were counted of an interaction that is frozen: what comes again is no news.
+
+    ``content_hashes`` tell a repetition from a correction.
+    """
 
     interaction_id: str
     event_ids: tuple[str, ...]
+    content_hashes: tuple[int, ...]
     clock_ms: int
 
     @property
@@ -115,10 +120,15 @@ class LateRecords:
             if event.kind in _ATTACHED and event.event_id not in known:
                 self._send(key, event, "detached", out)
 
-    def tell_frozen(self, key: str, events: Iterable[Event], out: Out) -> None:
+    def tell_frozen(self, key: str, events: Sequence[Event], out: Out) -> None:
         """Tell which events were counted of what is forgotten now."""
-        ids = tuple(sorted(event.event_id for event in events))
-        told = FrozenInteraction(key, ids, self._publisher.tick_ms)
+        events = sorted(events, key=lambda event: event.event_id)
+        told = FrozenInteraction(
+            key,
+            tuple(event.event_id for event in events),
+            tuple(event.content_hash for event in events),
+            self._publisher.tick_ms,
+        )
         out.send(FACTS, told.key, _encode(told), headers=((CONTROL_HEADER, FROZEN),))
 
     def _send(
@@ -127,8 +137,8 @@ class LateRecords:
         told = LateRecord(
             event_id=event.event_id, interaction_id=key, kind=event.kind, source=event.source,
             channel=event.channel, occurred_ms=event.occurred_ms,
-            clock_ms=self._publisher.tick_ms, reason=reason, version=2 if deleted else 1,
-            deleted=deleted,
+            clock_ms=self._publisher.tick_ms, content_hash=event.content_hash,
+            reason=reason, version=2 if deleted else 1, deleted=deleted,
         )  # fmt: skip
         out.send(FACTS, told.key, _encode(told), headers=((CONTROL_HEADER, LATE),))
 

@@ -60,9 +60,9 @@ COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     ),
     "late_records": (
         "event_id", "interaction_id", "kind", "source", "channel", "occurred_ms", "clock_ms",
-        "reason", "version", "deleted",
+        "content_hash", "reason", "version", "deleted",
     ),
-    "frozen_interactions": ("interaction_id", "event_ids", "clock_ms"),
+    "frozen_interactions": ("interaction_id", "event_ids", "content_hashes", "clock_ms"),
     "dirty_intervals": (
         "exhibit", "exhibit_version", "cell", "start_ms", "clock_ms", "done", "version",
     ),

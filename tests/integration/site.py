@@ -331,6 +331,13 @@ class Site:
             self.produce(value, topic=INTERACTIONS, partition=number, headers=headers)
         self.flush()
 
+    def pass_time(self, at_ms: int) -> None:
+        """Let the clock of every partition go on, as a worker does: nothing more is asked for."""
+        value, headers = tick_record(Tick("", 0, at_ms))
+        for number in range(PARTITIONS):
+            self.produce(value, topic=INTERACTIONS, partition=number, headers=headers)
+        self.flush()
+
     # --- reading --------------------------------------------------------------------------------
 
     def committed(self, role: str, seconds: float = 40.0) -> dict[tuple[str, int], int]:
