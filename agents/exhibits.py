@@ -18,7 +18,6 @@ from pipeline.stages.wire import (
     EXHIBITS,
     TICK,
     Out,
-    Tick,
     control_kind,
     decode_share,
     decode_tick,
@@ -51,6 +50,7 @@ class _Owned(Exhibits):
         """Read the compacted input again; nothing is published by it."""
         for record in records:
             take(self, record)
+        self.let_pass()
 
     def close(self) -> None:
         """Show nothing any more."""
@@ -58,17 +58,16 @@ class _Owned(Exhibits):
             display.drop(self.partition)
 
 
-def take(owned: Exhibits, record: Record) -> Tick | None:
-    """Take a record in; the aligned tick if time passes by it."""
+def take(owned: Exhibits, record: Record) -> None:
+    """Take a record in."""
     kind = control_kind(record.headers) if record.headers else None
     if kind == TICK:
-        return owned.tick(decode_tick(record.value or b""))
-    if kind == EXHIBITS:
+        owned.tick(decode_tick(record.value or b""))
+    elif kind == EXHIBITS:
         owned.configure(decode_configuration(record.value or b""))
     elif record.key is not None and record.value is not None:
         source, key = parse_share_key(record.key)
         owned.take(source, key, decode_share(record.value))
-    return None
 
 
 def _tell_clock(owned: _Owned, out: Out) -> None:
@@ -118,11 +117,12 @@ def exhibits(app: BatchApp, started_with: Configuration, displays: Iterable[Disp
                 owned: _Owned = checkpoint.memory
                 changed: dict[bytes, ExhibitValue | None] = {}
                 for record in batch.records:
-                    aligned = take(owned, record)
-                    if aligned is not None:
-                        checkpoint.timestamp_ms = owned.clock_ms
-                        owned.publish(aligned, checkpoint, changed.__setitem__)
-                        _tell_clock(owned, checkpoint)
+                    take(owned, record)
+                aligned = owned.let_pass()
+                if aligned is not None:
+                    checkpoint.timestamp_ms = owned.clock_ms
+                    owned.publish(aligned, checkpoint, changed.__setitem__)
+                    _tell_clock(owned, checkpoint)
 
                 def show(
                     owned: _Owned = owned, changed: Mapping[bytes, ExhibitValue | None] = changed

@@ -46,7 +46,7 @@ def journeys(app: BatchApp, started_with: Configuration, *, changelog: str | Non
                 for record in batch.records:
                     kind = control_kind(record.headers) if record.headers else None
                     if kind == TICK:
-                        folds.tick(decode_tick(record.value or b""), checkpoint)
+                        folds.tick(decode_tick(record.value or b""))
                     elif kind == EXHIBITS:
                         folds.configure(decode_configuration(record.value or b""), checkpoint)
                     else:

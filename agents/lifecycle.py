@@ -107,7 +107,7 @@ def lifecycle(
         folds: Lifecycle = checkpoint.memory
         kind = control_kind(record.headers) if record.headers else None
         if kind == TICK:
-            folds.tick(decode_tick(record.value or b""), checkpoint)
+            folds.tick(decode_tick(record.value or b""))
         elif kind == RESTART:
             folds.restart(decode_restart(record.value or b""), checkpoint)
         elif kind == EXHIBIT:

@@ -51,7 +51,7 @@ def performers(app: BatchApp, started_with: Configuration, *, changelog: str | N
                 for record in batch.records:
                     kind = control_kind(record.headers) if record.headers else None
                     if kind == TICK:
-                        folds.tick(decode_tick(record.value or b""), checkpoint)
+                        folds.tick(decode_tick(record.value or b""))
                     elif kind == EXHIBITS:
                         folds.configure(decode_configuration(record.value or b""), checkpoint)
                     else:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from pipeline.folds.event import epoch_ms
 from pipeline.kpi.merge import Merge
 from pipeline.kpi.panes import PaneKey
@@ -61,6 +63,7 @@ class Exhibits:
         self._epochs: dict[str, int] = {}
         self._floor_ms = 0
         self._buckets = Buckets(state)
+        self._asked: Tick | None = None
         self._exhibits = Configuration({}, {})
         self.configure(exhibits)
 
@@ -107,14 +110,28 @@ class Exhibits:
         if key.group in self._exhibit_of:
             self._pending[source].append(_Pending(key, share))
 
-    def tick(self, tick: Tick) -> Tick | None:
-        """Take over the tick of a source; the aligned tick if time passes by it, else None."""
+    def tick(self, tick: Tick) -> None:
+        """Take over the tick of a source."""
         self.clock.see(tick)
         aligned = self.clock.aligned()
-        if aligned is None:
+        if aligned is not None and (aligned.publish_all or aligned.complete):
+            self._asked = aligned
+
+    def let_pass(self) -> Tick | None:
+        """Let time pass to the tick all sources have told; that tick if it did, else None.
+
+        Called at the end of a batch: a batch that holds several ticks passes them as one.
+        """
+        asked, self._asked = self._asked, None
+        aligned = self.clock.aligned()
+        if aligned is None or (aligned.tick_ms <= self.clock_ms and asked is None):
             return None
-        if aligned.tick_ms <= self.clock_ms and not (aligned.publish_all or aligned.complete):
-            return None
+        if asked is not None:
+            aligned = replace(
+                aligned,
+                publish_all=aligned.publish_all or asked.publish_all,
+                complete=aligned.complete or asked.complete,
+            )
         self.clock_ms = max(self.clock_ms, aligned.tick_ms)
         for merge in self._merges.values():
             merge.let_go(self._floor_ms)

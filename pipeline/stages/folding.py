@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final, Generic, Protocol, TypeVar
 
 import structlog
+from msgspec.structs import replace
 
 from pipeline.folds.rows import Row
 from pipeline.kpi.ledger import Changes, Ledger, settle
@@ -74,6 +75,7 @@ class Folding(ABC, Generic[MessageT, KeptT]):
         self._touched: dict[bytes, list[MessageT]] = {}
         self._refill: deque[bytes] = deque()
         self._changed_in: Out | None = None
+        self._passed: Tick | None = None
         stored = state.get(CONFIGURATION_KEY)
         self._exhibits = Configuration({}, {}) if stored is None else decode_configuration(stored)
         self._unsaved = self._exhibits.take_over(exhibits)
@@ -127,7 +129,6 @@ class Folding(ABC, Generic[MessageT, KeptT]):
 
         One that cannot be is left out: whoever sent it was told by the command that sends it.
         """
-        self.flush(out)
         try:
             changed = self._exhibits.apply(change)
         except ConfigurationError as error:
@@ -137,7 +138,6 @@ class Folding(ABC, Generic[MessageT, KeptT]):
 
     def configure(self, exhibits: Configuration, out: Out) -> None:
         """Take over what a source says is in force."""
-        self.flush(out)
         self._recount(self._exhibits.take_over(exhibits), out)
 
     def _recount(self, changed: bool, out: Out) -> None:
@@ -148,16 +148,45 @@ class Folding(ABC, Generic[MessageT, KeptT]):
             self._changed_in = out
 
     def flush(self, out: Out) -> None:
-        """Fold every key touched since the last flush."""
+        """End a batch: let time pass to the newest tick read, and fold every key touched or due.
+
+        Values are a function of the events and the tick, so a batch that holds several ticks, as
+        when a worker catches up, passes them as one.
+        """
+        publisher = self._publisher
         if self._unsaved:
             out.put(CONFIGURATION_KEY, encode_configuration(self._exhibits))
-            self._publisher.publish_exhibits(self._exhibits, out)
+            publisher.publish_exhibits(self._exhibits, out)
             self._unsaved = False
         self._fill(out)
+        tick, self._passed = self._passed, None
+        if tick is not None:
+            publisher.advance(tick)
+            for key in self._timers.pop_due(publisher.tick_ms):
+                self._touched.setdefault(key, [])
         touched, self._touched = self._touched, {}
         for key, messages in touched.items():
             if messages or out.get(key) is not None:
                 self._fold(key, messages, out)
+        if tick is not None:
+            if not tick.keeps_all:
+                self._age(tick, out)
+            if not self._refill and self._changed_in is None:
+                publisher.covers = self._exhibits.newest
+            publisher.publish_tick(tick, out)
+
+    def _pass(self, tick: Tick) -> None:
+        """Let time pass to ``tick`` at the end of the batch; what an earlier one asks for holds."""
+        earlier = self._passed
+        if earlier is not None:
+            tick = replace(
+                tick,
+                tick_ms=max(tick.tick_ms, earlier.tick_ms),
+                publish_all=tick.publish_all or earlier.publish_all,
+                complete=tick.complete or earlier.complete,
+                keeps_all=tick.keeps_all and earlier.keeps_all,
+            )
+        self._passed = tick
 
     def _fill(self, out: Out) -> None:
         if self._changed_in is not None and self._changed_in is not out:
@@ -165,20 +194,6 @@ class Folding(ABC, Generic[MessageT, KeptT]):
             self._refill = deque(key for key in self._state if self._is_fold(key))
         for _ in range(min(len(self._refill), _REFILL_KEYS)):
             self._touched.setdefault(self._refill.popleft(), [])
-
-    def _let_pass(self, tick: Tick, out: Out) -> None:
-        """Let time pass: fire what is due, then publish what changed."""
-        self.flush(out)
-        publisher = self._publisher
-        publisher.advance(tick)
-        for key in self._timers.pop_due(publisher.tick_ms):
-            self._touched.setdefault(key, [])
-        self.flush(out)
-        if not tick.keeps_all:
-            self._age(tick, out)
-        if not self._refill and self._changed_in is None:
-            publisher.covers = self._exhibits.newest
-        publisher.publish_tick(tick, out)
 
     def _age(self, tick: Tick, out: Out) -> None:  # noqa: ARG002 - stages may do more at it
         """Let go of keys that nothing can change any more, some at each tick."""
@@ -226,7 +241,7 @@ class Following(Folding[MessageT, KeptT]):
         """Note what was told of a key; folded with everything else at the end of the batch."""
         self._touched.setdefault(key, []).append(message)
 
-    def tick(self, tick: Tick, out: Out) -> None:
+    def tick(self, tick: Tick) -> None:
         """Take over the tick of one source; when all have passed it, time passes here."""
         self._clock.see(tick)
         aligned = self._clock.aligned()
@@ -235,7 +250,7 @@ class Following(Folding[MessageT, KeptT]):
         self._publisher.see(aligned)
         told_again = aligned.publish_all or aligned.complete
         if aligned.tick_ms > self._publisher.tick_ms or told_again:
-            self._let_pass(aligned, out)
+            self._pass(aligned)
 
     def _is_fold(self, key: bytes) -> bool:
         return not key.startswith(b"\0")

@@ -145,7 +145,6 @@ class Lifecycle(Folding[Read, KeyState]):
 
     def restart(self, restart: Restart, out: Out) -> None:
         """A platform began anew: its open contacts end unknown, those told later included."""
-        self.flush(out)
         known = self._restarts.setdefault(restart.source, [])
         if restart.at_ms in known:
             return
@@ -154,22 +153,19 @@ class Lifecycle(Folding[Read, KeyState]):
         out.put(_RESTARTS_KEY, _encode_restarts(self._restarts))
         for key in self._timers.keys():  # noqa: SIM118 - not a dict
             self._touched.setdefault(key, [])
-        self.flush(out)
 
     def rate(self, rate: Rate, out: Out) -> None:
         """What work costs was told or changed: all of it that had this rate is priced again."""
-        self.flush(out)
         for key in self._rates.take(rate, out):
             self._touched.setdefault(key, [])
-        self.flush(out)
 
-    def tick(self, tick: Tick, out: Out) -> None:
-        """Let time pass: fire what is due, then publish what changed."""
+    def tick(self, tick: Tick) -> None:
+        """Take over a tick of the log: time passes at the end of the batch."""
         self._publisher.see(tick)
-        self._let_pass(tick, out)
+        self._pass(tick)
 
     def flush(self, out: Out) -> None:
-        """Pass states on to their performers, and fold every key touched since the last flush."""
+        """End a batch: pass states on to their performers, then what every stage does."""
         states, self._states = self._states, []
         for performer_id, event in states:
             message = PerformanceMessage(event.event_id, 0, state=event)

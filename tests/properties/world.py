@@ -191,13 +191,11 @@ class World:
         for record in records:
             ticks = control_kind(record.headers) == TICK
             if owned.stage == "exhibits":
-                aligned = take(memory, record)  # type: ignore[arg-type]
-                if aligned is not None:
-                    memory.publish(aligned, overlay, lambda _key, _value: None)
+                take(memory, record)  # type: ignore[arg-type]
             elif control_kind(record.headers) == RATE:
                 memory.rate(decode_rate(record.value or b""), overlay)
             elif ticks:
-                memory.tick(decode_tick(record.value or b""), overlay)
+                memory.tick(decode_tick(record.value or b""))
             elif control_kind(record.headers) == EXHIBIT:
                 memory.change(decode_change(record.value or b""), overlay)
             elif control_kind(record.headers) == EXHIBITS:
@@ -210,6 +208,8 @@ class World:
                 memory.take(record.key or b"", decode_contact(record.value or b""))
         if owned.stage != "exhibits":
             memory.flush(overlay)
+        elif (aligned := memory.let_pass()) is not None:
+            memory.publish(aligned, overlay, lambda _key, _value: None)
 
     def _memory(self, owned: Owned) -> Any:
         count, number, state = self.partitions, owned.number, owned.state
@@ -218,6 +218,7 @@ class World:
             memory = Exhibits(self.exhibits, state, Place(number, count, stages))
             for record in self.logs[owned.topic, number][: owned.position]:
                 take(memory, record)  # type: ignore[arg-type]
+            memory.let_pass()
             return memory
         lifecycle = owned.stage == "lifecycle"
         topics = dict.fromkeys((CONTACTS, PERFORMANCES), count) if lifecycle else {}
