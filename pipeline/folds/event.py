@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import fields, force_setattr
 
-from schemas.interaction import InteractionEvent, Plan, Tick
+from schemas.compiled import AnyEvent
+from schemas.interaction import EVENT_CLASSES
 
 # At one instant and without a sequence of the source, events count in this order: a contact comes
 # in, meets a bot, waits, is served, is passed on, ends, is wrapped up.
@@ -109,65 +112,77 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND: Final = timedelta(milliseconds=1)
-_ENVELOPE_FIELDS: Final = frozenset(Tick.model_fields)
-_FIELDS: Final = frozenset(Event.__struct_fields__) - {
-    "occurred_ms", "content_hash", "source_seq", "leg_id", "own",
-}  # fmt: skip
+_ENVELOPE_FIELDS: Final = frozenset(EVENT_CLASSES["tick"].model_fields)
+
+# How a field is told, where it is not told under its own name as it is.
+_TOLD: Final = {
+    "occurred_ms": "epoch_ms(e.occurred_at)",
+    "content_hash": "0",
+    "source_seq": "e.source_seq or 0",
+    "leg_id": "'' if e.leg_id is None or e.leg_id == e.interaction_id else e.leg_id",
+    "leg_told": "bool(e.leg_id)",
+    "due_ms": "None if e.due_at is None else epoch_ms(e.due_at)",
+}
+_TOLD_BY_KIND: Final = {
+    "bot_turn": {"confidence_micro": "micro(e.confidence)"},
+    "performer_state": {"logs_in": "e.logs_in is not False"},
+    "plan": {
+        "starts_ms": "None if e.starts_at is None else epoch_ms(e.starts_at)",
+        "ends_ms": "None if e.ends_at is None else epoch_ms(e.ends_at)",
+        "value_micro": "micro(e.value)",
+    },
+    **{kind: {"own": "own(e)"} for kind in JUDGING},
+}
+
+_pack: Final = msgspec.msgpack.Encoder().encode
 
 
-def reduce(event: InteractionEvent) -> Event:
-    """The small event of a validated unified event."""
-    told: dict[str, Any] = {}
-    for name in event.model_fields_set:
-        if name in _FIELDS:
-            value = getattr(event, name)
-            if value is not None:
-                told[name] = value
-    told.setdefault("kind", event.kind)
-    if event.kind in JUDGING:
-        told["own"] = _own(event)
-    if event.leg_id:
-        told["leg_told"] = True
-        if event.leg_id != event.interaction_id:
-            told["leg_id"] = event.leg_id
-    if event.source_seq is not None:
-        told["source_seq"] = event.source_seq
-    if isinstance(event, Plan):
-        told.update(_planned(event))
-    if event.due_at is not None:
-        told["due_ms"] = epoch_ms(event.due_at)
-    if event.kind == "bot_turn" and event.confidence is not None:
-        told["confidence_micro"] = round(event.confidence * 1_000_000)
-    occurred_ms = epoch_ms(event.occurred_at)
-    digest = hashlib.blake2b(
-        repr((occurred_ms, event.interaction_id, sorted(told.items(), key=str))).encode(),
-        digest_size=8,
-    ).digest()
-    return Event(
-        occurred_ms=occurred_ms,
-        content_hash=int.from_bytes(digest, "big", signed=True),
-        **told,
-    )
-
-
-def _planned(event: Plan) -> dict[str, int]:
-    """What a plan says, in integers; what it does not say is left out."""
-    told = {}
-    if event.starts_at is not None:
-        told["starts_ms"] = epoch_ms(event.starts_at)
-    if event.ends_at is not None:
-        told["ends_ms"] = epoch_ms(event.ends_at)
-    if event.value is not None:
-        told["value_micro"] = round(event.value * 1_000_000)
-    return told
-
-
-def _own(event: InteractionEvent) -> dict[str, Any]:
-    names = sorted(event.model_fields_set - _ENVELOPE_FIELDS)
-    return {name: value for name in names if (value := getattr(event, name)) is not None}
+def reduce(event: AnyEvent) -> Event:
+    """The small event of a unified event, validated or decoded."""
+    small = _REDUCERS[event.kind](event)
+    digest = hashlib.blake2b(_pack(small), digest_size=8).digest()
+    force_setattr(small, "content_hash", int.from_bytes(digest, "big"))
+    return small
 
 
 def epoch_ms(moment: datetime) -> int:
     """UTC epoch milliseconds of an aware datetime, rounded down."""
-    return int((moment - _EPOCH) // _MILLISECOND)
+    since = moment - _EPOCH
+    return since.days * 86_400_000 + since.seconds * 1_000 + since.microseconds // 1_000
+
+
+def _micro(told: float | None) -> int | None:
+    return None if told is None else round(told * 1_000_000)
+
+
+def _own(event: Any) -> dict[str, Any]:
+    names = _OWN_FIELDS[event.kind]
+    return {name: value for name in names if (value := getattr(event, name)) is not None}
+
+
+_OWN_FIELDS: Final = {
+    kind: sorted(set(EVENT_CLASSES[kind].model_fields) - _ENVELOPE_FIELDS - {"kind"})
+    for kind in JUDGING
+}
+
+
+def _reducer(kind: str) -> Callable[[Any], Event]:
+    """A function that makes the small event of one kind, without asking what the kind has."""
+    known = EVENT_CLASSES[kind].model_fields
+    told = _TOLD | _TOLD_BY_KIND.get(kind, {})
+    args = []
+    for field in fields(Event):
+        if field.name in told:
+            args.append(told[field.name])
+        elif field.name not in known:
+            args.append(repr(field.default))
+        elif field.default == "" and known[field.name].default is None:
+            args.append(f"e.{field.name} or ''")
+        else:
+            args.append(f"e.{field.name}")
+    names = {"Event": Event, "epoch_ms": epoch_ms, "micro": _micro, "own": _own}
+    function: Callable[[Any], Event] = eval(f"lambda e: Event({', '.join(args)})", names)  # noqa: S307 - from our own schema
+    return function
+
+
+_REDUCERS: Final = {kind: _reducer(kind) for kind in EVENT_CLASSES}

@@ -11,7 +11,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final, NamedTuple, Protocol
 
-from pydantic import ValidationError
+import msgspec
+from pydantic import BaseModel, ValidationError
 
 from pipeline.folds.event import epoch_ms
 from pipeline.identity import CustomerKeys
@@ -25,7 +26,8 @@ from pipeline.stages.wire import (
     dead_letter_headers,
     encode_restart,
 )
-from schemas.interaction import EVENT_ADAPTER, InteractionEvent, PerformerState
+from schemas.compiled import AnyEvent, decode_event, encode_event
+from schemas.interaction import EVENT_ADAPTER
 from schemas.platforms.base import BadPayload, Options, Parsed, Platform
 from schemas.platforms.interactions import check_time
 from schemas.topics import DEAD_LETTERS, INTERACTIONS
@@ -112,7 +114,7 @@ class Intake:
         name = source.platform.name
         counts.records[name] += 1
         try:
-            parsed = _parse(source, record)
+            events, times_ms, parsed = _parse(source, record)
         except BadPayload as bad:
             counts.dead_letters[bad.reason] += 1
             send_dead_letter(record, bad.reason, bad.detail, out)
@@ -121,24 +123,24 @@ class Intake:
             return
         if self._limit is not None:
             self._limit.see(None)
-        counts.ignored.update(parsed.ignored)
+        if parsed.ignored:
+            counts.ignored.update(parsed.ignored)
         if parsed.restart_ms is not None:
             self._send_restart(name, parsed.restart_ms, record, out)
-        for event in parsed.events:
-            if self._until_ms is None or epoch_ms(event.occurred_at) <= self._until_ms:
+        for event, occurred_ms in zip(events, times_ms, strict=True):
+            if self._until_ms is None or occurred_ms <= self._until_ms:
                 counts.events[name] += 1
-                if epoch_ms(event.occurred_at) > record.timestamp + SKEW_MS:
+                if occurred_ms > record.timestamp + SKEW_MS:
                     counts.skewed[name] += 1
                 note(counts.heard, event, record.timestamp)
                 self._send_event(event, record, out)
 
-    def _send_event(self, event: InteractionEvent, record: RawRecord, out: Out) -> None:
+    def _send_event(self, event: AnyEvent, record: RawRecord, out: Out) -> None:
         key = event.customer_key or self._keys.key(event.customer)
-        accepted = event.model_copy(update={"customer": None, "customer_key": key})
         out.send(
             INTERACTIONS,
             partition_key(event),
-            EVENT_ADAPTER.dump_json(accepted, exclude_none=True, exclude_defaults=False),
+            _without_customer(event, key),
             timestamp_ms=record.timestamp,
             headers=ACCEPTED,
         )
@@ -156,24 +158,44 @@ class Intake:
             )
 
 
-def _parse(source: Source, record: RawRecord) -> Parsed:
+class _Taken(NamedTuple):
+    """What a record gives: its events, when they occurred, and what else was found in it."""
+
+    events: Sequence[AnyEvent]
+    times_ms: Sequence[int]
+    parsed: Parsed
+
+
+def _parse(source: Source, record: RawRecord) -> _Taken:
     if record.value is None:
         raise BadPayload("null_value", "expected a value, the record has none")
-    parsed = source.platform.parse(record.value, source.options)
-    oldest_ms = epoch_ms(source.platform.oldest)
-    for event in parsed.events:
-        check_time(event, record.timestamp, oldest_ms)
-    return parsed
+    platform = source.platform
+    decoded = platform.decode(record.value) if platform.decode is not None else None
+    parsed = Parsed() if decoded is not None else platform.parse(record.value, source.options)
+    events: Sequence[AnyEvent] = parsed.events if decoded is None else (decoded,)
+    times_ms = [epoch_ms(event.occurred_at) for event in events]
+    oldest_ms = epoch_ms(platform.oldest)
+    for occurred_ms in times_ms:
+        check_time(occurred_ms, record.timestamp, oldest_ms)
+    return _Taken(events, times_ms, parsed)
 
 
-def partition_key(event: InteractionEvent) -> bytes:
+def _without_customer(event: AnyEvent, key: str | None) -> bytes:
+    """JSON of an event whose customer is known by a key only."""
+    if isinstance(event, BaseModel):
+        accepted = event.model_copy(update={"customer": None, "customer_key": key})
+        return EVENT_ADAPTER.dump_json(accepted, exclude_none=True)
+    return encode_event(msgspec.structs.replace(event, customer=None, customer_key=key))
+
+
+def partition_key(event: AnyEvent) -> bytes:
     """Record key of an event: its interaction; its performer where it tells a performer's state."""
     return fold_key(event).encode()
 
 
-def fold_key(event: InteractionEvent) -> str:
+def fold_key(event: AnyEvent) -> str:
     """Whose history an event belongs to."""
-    if isinstance(event, PerformerState):
+    if event.kind == "performer_state":
         return event.performer_id or event.interaction_id
     return event.interaction_id
 
@@ -198,10 +220,13 @@ def send_dead_letter(record: RawRecord, reason: str, detail: str, out: Out) -> N
     )
 
 
-def accepted_event(record: RawRecord) -> InteractionEvent | None:
+def accepted_event(record: RawRecord) -> AnyEvent | None:
     """The event of a record that has passed intake; None if it has not, or only says so."""
     if not is_accepted(record.headers) or record.value is None:
         return None
+    decoded = decode_event(record.value)
+    if decoded is not None:
+        return decoded
     try:
         return EVENT_ADAPTER.validate_json(record.value)
     except ValidationError:

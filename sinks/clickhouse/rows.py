@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from pipeline.folds.event import reduce
 from pipeline.microbatch import Record
-from pipeline.stages.intake import is_accepted
+from pipeline.stages.intake import accepted_event
 from pipeline.stages.wire import DIRTY, FROZEN, LATE, control_kind
 from schemas.facts import FACT_KINDS, columns
 from schemas.interaction import EVENT_CLASSES
@@ -26,7 +26,6 @@ class Row(NamedTuple):
 
 
 _LEFT_OUT: Final = frozenset(("customer",))
-_TIMES: Final = frozenset(("occurred_at", "ingested_at", "due_at", "starts_at", "ends_at"))
 
 
 def _event_fields() -> tuple[str, ...]:
@@ -37,6 +36,10 @@ def _event_fields() -> tuple[str, ...]:
 
 
 _EVENT_FIELDS: Final = _event_fields()
+_PLACES: Final = {
+    kind: [(place, name) for place, name in enumerate(_EVENT_FIELDS) if name in cls.model_fields]
+    for kind, cls in EVENT_CLASSES.items()
+}
 _FACT_COLUMNS: Final = {
     kind: ("fact_id", "version", "deleted", *(column.name for column in columns(kind)))
     for kind in FACT_KINDS
@@ -78,7 +81,6 @@ _WITHDRAWN: Final[dict[str, Any]] = {
     "dimensions": {}, "state": "", "revision": 0, "numerator": None, "denominator": None,
     "value": None, "unit": "", "n": None, "low": None, "high": None, "target": None, "status": "",
 }  # fmt: skip
-_DEFAULTS: Final = {"record_version": 0, "direction": "inbound"}
 _decode: Callable[[bytes], dict[str, Any]] = msgspec.json.Decoder(dict[str, Any]).decode
 
 
@@ -86,8 +88,9 @@ def rows(record: Record) -> Iterator[Row]:
     """Rows of one record; none for what is not stored, such as ticks."""
     match record.topic:
         case str(topic) if topic == INTERACTIONS:
-            if is_accepted(record.headers):
-                yield _event(record)
+            row = _event(record)
+            if row is not None:
+                yield row
         case str(topic) if topic == FACTS:
             kind = control_kind(record.headers) if record.headers else None
             yield _fact(record) if kind is None else _told(kind, record)
@@ -99,18 +102,17 @@ def rows(record: Record) -> Iterator[Row]:
                 yield _dead_letter(record)
 
 
-def _event(record: Record) -> Row:
-    body = record.value or b""
-    told = _decode(body)
-    values = [
-        _instant(told.get(name)) if name in _TIMES else told.get(name, _DEFAULTS.get(name))
-        for name in _EVENT_FIELDS
-    ]
-    digest = hashlib.blake2b(body, digest_size=8).digest()
+def _event(record: Record) -> Row | None:
+    event = accepted_event(record)
+    if event is None or record.value is None:
+        return None
+    values: list[Any] = [None] * len(_EVENT_FIELDS)
+    for place, name in _PLACES[event.kind]:
+        values[place] = getattr(event, name)
     return Row(
         "interaction_events",
         (
-            *values, body.decode(), int.from_bytes(digest, "big"),
+            *values, record.value.decode(), reduce(event).content_hash,
             record.topic, record.partition, record.offset, record.timestamp,
         ),
     )  # fmt: skip

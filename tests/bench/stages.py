@@ -16,6 +16,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from rich.console import Console
@@ -51,10 +52,14 @@ from pipeline.stages.wire import (
 from schemas.exhibit_file import load_exhibit
 from schemas.platforms import interactions
 from schemas.topics import CONTACTS, INTERACTIONS, PARTIALS, PERFORMANCES, raw_topic
+from schemas.values import rfc3339
 
 RAW: Final = raw_topic("interactions")
 START_MS: Final = 1_780_300_800_000
 """2026-06-01T08:00:00Z."""
+
+
+WARM_UP_MINUTES: Final = 12
 
 
 class Message(NamedTuple):
@@ -132,14 +137,16 @@ class Cost(NamedTuple):
 
 
 def raw_log(minutes: float, rate: float) -> list[Message]:
-    """Raw events of a simulated center."""
+    """Raw events of a simulated center, once the shifts of its first day are planned."""
     config = SimulatorConfig(events_per_second=rate, daily_curve=(1.0,) * 24, keep_truth=False)
     center = Simulator(config, 1, START_MS, "b")
     found = []
-    for number, event in enumerate(center.generate(START_MS + round(minutes * 60_000))):
-        key = event["interaction_id"].encode()
-        value = json.dumps(event).encode()
-        found.append(Message(RAW, 0, number, START_MS + round(minutes * 60_000), key, value))
+    end_ms = START_MS + round((WARM_UP_MINUTES + minutes) * 60_000)
+    begin = rfc3339(START_MS + WARM_UP_MINUTES * 60_000)
+    for number, event in enumerate(center.generate(end_ms)):
+        if event["occurred_at"] >= begin:
+            key = event["interaction_id"].encode()
+            found.append(Message(RAW, 0, number, end_ms, key, json.dumps(event).encode()))
     return found
 
 
@@ -239,11 +246,11 @@ def main() -> None:
     parser.add_argument("--exhibit", default="schemas/exhibits/default.yaml")
     parser.add_argument("--profile", default="")
     chosen = parser.parse_args()
-    exhibits = Configuration.of([load_exhibit(open(chosen.exhibit).read(), chosen.exhibit)])
+    exhibits = Configuration.of([load_exhibit(Path(chosen.exhibit).read_text(), chosen.exhibit)])
     memory = Memory()
     raw = raw_log(chosen.minutes, chosen.rate)
     events = len(raw)
-    logs = {"intake": (RAW, raw)}
+    exhibits.plan()
     table = Table("stage", "us/event", "us/record", "read/event", "written/event", "state/event")
     total = 0.0
     for stage, topic in (
@@ -262,14 +269,18 @@ def main() -> None:
             profiler.disable()
             pstats.Stats(profiler).sort_stats("tottime").print_stats(45)
         total += cost.seconds
+        per_event = (cost.read / events, cost.written / events, cost.state_writes / events)
         table.add_row(
-            stage, f"{cost.seconds / events * 1e6:.1f}", f"{cost.seconds / max(cost.read, 1) * 1e6:.1f}",
-            f"{cost.read / events:.2f}", f"{cost.written / events:.2f}", f"{cost.state_writes / events:.2f}",
-        )  # fmt: skip
+            stage,
+            f"{cost.seconds / events * 1e6:.1f}",
+            f"{cost.seconds / max(cost.read, 1) * 1e6:.1f}",
+            *(f"{count:.2f}" for count in per_event),
+        )
     table.add_row("all", f"{total / events * 1e6:.1f}", "", "", "", "")
     Console().print(table, f"{events} events")
-    # records and bytes an event of each log
-    Console().print({k: (len(v), round(memory.bytes_out[k] / events)) for k, v in memory.logs.items()})
+    for topic, log in memory.logs.items():
+        size = memory.bytes_out[topic] / events
+        Console().print(f"{topic}: {len(log)} records, {size:.0f} bytes an event")
 
 
 if __name__ == "__main__":
