@@ -30,6 +30,7 @@ from pipeline.kpi.expression import (
     bind_parts,
     parts_function,
     python_function,
+    python_source,
 )
 from pipeline.kpi.horizon import too_short
 from pipeline.kpi.nodes import FALSE, TRUE, Term, Value, constant, nearest
@@ -78,6 +79,7 @@ class CompiledPart:
         key: of a map, the name under which numerator and denominator are summed.
         columns: columns of the fact that any of them reads.
         sql: the same expressions as ClickHouse text, by name; the clock is ``{as_of_ms:Int64}``.
+        python: the same as Python source over a fact ``f`` and the clock ``as_of_ms``.
     """
 
     name: str
@@ -94,6 +96,7 @@ class CompiledPart:
     key: Callable[[Fact, int], int | str | None] | None
     columns: frozenset[str]
     sql: dict[str, str] = field(repr=False)
+    python: dict[str, str] = field(repr=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -264,15 +267,16 @@ def _part(
 ) -> CompiledPart:
     functions: dict[str, Any] = dict.fromkeys(("until", "matures", "due", "key"))
     columns: set[str] = set()
-    sql = {}
+    sql, python = {}, {}
     for place, expression in counting.expressions(full_name, names).items():
         term = _shaped(full_name, place, counting, bind(expression, counting.fact, values))
         functions[place] = python_function(term, counting.fact)
+        python[place] = python_source(term, counting.fact)
         sql[place] = clickhouse_sql(term, AS_OF_PARAMETER)
         columns.update(term.columns())
     return CompiledPart(
         name=name, fact=counting.fact, aggregate=counting.aggregate,
-        columns=frozenset(columns), sql=sql, **functions,
+        columns=frozenset(columns), sql=sql, python=python, **functions,
     )  # fmt: skip
 
 

@@ -31,7 +31,8 @@ from schemas.facts import HEADER_COLUMNS, Column, columns
 
 __all__ = [
     "Expression", "ExpressionError", "PythonFunction", "Value", "bind", "bind_parts",
-    "compile_python", "parts_function", "python_function", "to_clickhouse",
+    "compile_python", "parts_function", "python_function",
+    "python_source", "to_clickhouse",
 ]  # fmt: skip
 
 AS_OF_PARAMETER = "{as_of_ms:Int64}"
@@ -113,6 +114,11 @@ def bind(expression: Expression, kind: str, parameters: Mapping[str, Value]) -> 
 def python_function(term: Term, kind: str) -> PythonFunction:
     """The Python function of a bound expression of a fact kind."""
     return PythonCode(_places(kind)).compile(term)
+
+
+def python_source(term: Term, kind: str) -> str:
+    """Python source of a bound expression over a fact ``f`` and the clock ``as_of_ms``."""
+    return PythonCode(_places(kind)).expression(term)
 
 
 def bind_parts(

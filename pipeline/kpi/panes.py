@@ -8,7 +8,7 @@ A share is the whole sum of this partition in one pane, so publishing it again c
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final, Literal, NamedTuple
 
 from pipeline.kpi.plan import NO_TIME, Contribution, Group, Plan
@@ -153,33 +153,32 @@ class Panes:
                 self._missed.add(PaneKey(one.group, one.cell, "q", one.time_ms // QUARTER_MS))
 
     def _apply(self, contribution: Contribution, sign: int) -> None:
-        group = self._plan.groups.get(contribution.group)
+        number, cell, time_ms, vector = (
+            contribution.group, contribution.cell, contribution.time_ms, contribution.vector,
+        )  # fmt: skip
+        group = self._plan.groups.get(number)
         if group is None:
             # Of an exhibit no longer in use: its panes are gone as a whole.
             return
-        for key in self._keys(contribution, group):
-            self._pane(key, group, contribution.vector).add(contribution.vector, sign)
-            self._dirty.add(key)
+        self._add(group, PaneKey(number, cell, "a", EVERYTHING), vector, sign)
+        if time_ms == NO_TIME:
+            return
+        if time_ms >= self.floor_ms or number in group.exhibit.lasting:
+            self._add(group, PaneKey(number, cell, "q", time_ms // QUARTER_MS), vector, sign)
+        if group.exhibit.slides and time_ms >= self._fine_floor_ms:
+            self._add(group, PaneKey(number, cell, "s", time_ms // SECOND_MS), vector, sign)
+
+    def _add(self, group: Group, key: PaneKey, vector: Told, sign: int) -> None:
+        self._pane(key, group, vector).add(vector, sign)
+        self._dirty.add(key)
 
     def _pane(self, key: PaneKey, group: Group, like: Told) -> _Sum | _Extreme:
         pane = self._panes.get(key)
         if pane is None:
-            if group.shape in ("max", "min"):
-                pane = _Extreme(largest=group.shape == "max")
-            else:
-                pane = _Sum(like)
+            extreme = group.shape in ("max", "min")
+            pane = _Extreme(largest=group.shape == "max") if extreme else _Sum(like)
             self._panes[key] = pane
         return pane
-
-    def _keys(self, contribution: Contribution, of: Group) -> Iterator[PaneKey]:
-        group, cell, time_ms = contribution.group, contribution.cell, contribution.time_ms
-        yield PaneKey(group, cell, "a", EVERYTHING)
-        if time_ms == NO_TIME:
-            return
-        if time_ms >= self.floor_ms or group in of.exhibit.lasting:
-            yield PaneKey(group, cell, "q", time_ms // QUARTER_MS)
-        if of.exhibit.slides and time_ms >= self._fine_floor_ms:
-            yield PaneKey(group, cell, "s", time_ms // SECOND_MS)
 
     # --- what is frozen -------------------------------------------------------------------------
 

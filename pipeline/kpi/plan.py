@@ -28,6 +28,7 @@ from pipeline.kpi.catalogue import Catalogue, CompiledKpi, CompiledPart, check_e
 from pipeline.kpi.horizon import LEAST_DAYS, exhibit_horizon_ms
 from pipeline.kpi.hours import OpenHours
 from pipeline.kpi.told import told_ms
+from pipeline.kpi.vector_code import Counted, VectorFunction, vector_function
 from schemas.exhibit import All, Exhibit, KpiEntry, Sliding, Today, Tumbling, TumblingSize
 from schemas.facts import Fact, Header
 
@@ -127,24 +128,24 @@ class Group:
         elif any(vector[1:]):
             yield Contribution(self.key, cell, NO_TIME, vector)
 
+    @cached_property
+    def _vector_of(self) -> VectorFunction:
+        counted = [
+            Counted(series.part.python, series.cohort == "final", settles_ms(series.kpi))
+            for series in self.series
+        ]
+        return vector_function(
+            counted, extreme=self.shape in ("max", "min"), sizes=len(self.exhibit.sizes)
+        )
+
     def _vector(self, fact: Fact, time_ms: int, as_of_ms: int) -> tuple[int, ...]:
-        found = [1]
-        late_ms = told_ms(fact) - time_ms
-        for series in self.series:
-            counts = _counts(series, fact, as_of_ms)
-            if counts:
-                numerator = series.part.numerator(fact, as_of_ms)
-                known = numerator is not None or self.shape == "sum"
-                found.append(int(numerator or 0))
-                found.append(int(series.part.denominator(fact, as_of_ms)) if known else 0)
-            else:
-                found += (0, 0)
-            found.append(1 if series.part.exists(fact, as_of_ms) else 0)
-            settles = settles_ms(series.kpi)
-            for size in self.exhibit.sizes:
-                late = counts and late_ms > settles and not self.gauge
-                found.append(1 if late and self._late(size, time_ms, late_ms, settles) else 0)
-        return tuple(found)
+        late_ms = told_ms(fact) - time_ms if not self.gauge else 0
+
+        def late(place: int, settles: int) -> bool:
+            size = self.exhibit.sizes[place]
+            return late_ms > settles and self._late(size, time_ms, late_ms, settles)
+
+        return self._vector_of(fact, as_of_ms, late_ms, late)
 
     def _late(self, size: TumblingSize, time_ms: int, late_ms: int, settles: int) -> bool:
         end_ms = bucket(self.exhibit.exhibit.time_zone, size, time_ms)[1]

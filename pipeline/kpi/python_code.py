@@ -7,7 +7,7 @@ false"; a null is neither. So SQL's three-valued logic costs nothing where a con
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Any, Final
 
 from pipeline.kpi.bins import bin_floor
 from pipeline.kpi.nodes import Term, divide_integers, exp_real, round_real
@@ -26,12 +26,13 @@ def _greatest(*values: int | None) -> int | None:
     return max((value for value in values if value is not None), default=None)
 
 
-_NAMES: Final = {
+NAMES: Final[dict[str, Any]] = {
     "__builtins__": {},
     "least": _least, "greatest": _greatest, "min": min, "max": max, "abs": abs, "float": float,
     "int_div": divide_integers, "round_real": round_real, "exp_real": exp_real,
-    "bin_floor": bin_floor,
+    "bin_floor": bin_floor, "int": int,
 }  # fmt: skip
+"""What written code may name, and nothing else."""
 
 
 class PythonCode:
@@ -40,6 +41,10 @@ class PythonCode:
     def __init__(self, places: Mapping[str, str]) -> None:
         self._places = places
         self._names = 0
+
+    def expression(self, term: Term) -> str:
+        """Source of an expression over ``f`` and ``as_of_ms``."""
+        return self._value(term)
 
     def source(self, term: Term) -> str:
         """Source of a lambda ``(f, as_of_ms)``."""
@@ -50,7 +55,7 @@ class PythonCode:
         code = compile(self.source(term), "<kpi expression>", "eval")
         # The source is written by this class from a checked tree; no text of a user is in it but
         # literals, which pass through repr.
-        function: PythonFunction = eval(code, dict(_NAMES))  # noqa: S307
+        function: PythonFunction = eval(code, dict(NAMES))  # noqa: S307
         return function
 
     def _value(self, term: Term) -> str:

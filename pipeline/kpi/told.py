@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from operator import attrgetter
+from typing import Any, Final
+
 from schemas.facts import (
     AiDecision,
     Case,
@@ -13,6 +17,8 @@ from schemas.facts import (
     Interaction,
     Journey,
     MissedOffer,
+    PerformerStateInterval,
+    PerformerTime,
     PlanItem,
     QueueSegment,
     Session,
@@ -22,29 +28,35 @@ from schemas.facts import (
 
 def told_ms(fact: Fact) -> int:
     """UTC epoch milliseconds of the last event that made ``fact`` what it is."""
-    match fact:
-        case QueueSegment():
-            return fact.entered_ms if fact.left_ms is None else fact.left_ms
-        case HandlingSegment():
-            return _latest(fact.accepted_ms, fact.left_ms, fact.closed_ms)
-        case Session():
-            return _latest(fact.accepted_ms, fact.closed_ms)
-        case Interaction():
-            return _latest(fact.started_ms, fact.ended_ms, fact.closed_ms)
-        case Survey():
-            return _latest(fact.interaction_ms, fact.sent_ms, fact.answered_ms)
-        case MissedOffer():
-            return fact.missed_ms
-        case Contact():
-            return _latest(fact.started_ms, fact.ended_ms, fact.called_back_ms)
-        case Journey():
-            return _latest(fact.started_ms, fact.ended_ms)
-        case Evaluation():
-            return _latest(fact.told_ms, fact.interaction_ms)
-        case AiDecision() | Case() | PlanItem() | Cost():
-            return fact.told_ms
-    return fact.entered_ms if fact.left_ms is None else fact.left_ms
+    return _TOLD_MS[type(fact)](fact)
 
 
-def _latest(first_ms: int, *later_ms: int | None) -> int:
-    return max((first_ms, *(ms for ms in later_ms if ms is not None)))
+def _latest(*names: str) -> Callable[[Any], int]:
+    """The latest of some times, of which the first is always known."""
+
+    def latest(fact: Any) -> int:
+        times_ms: list[int | None] = [getattr(fact, name) for name in names]
+        return max(ms for ms in times_ms if ms is not None)
+
+    return latest
+
+
+def _left(fact: Any) -> int:
+    entered_ms: int = fact.entered_ms
+    return entered_ms if fact.left_ms is None else fact.left_ms
+
+
+_TOLD_MS: Final[dict[type, Callable[[Any], int]]] = {
+    QueueSegment: _left,
+    PerformerStateInterval: _left,
+    PerformerTime: _left,
+    HandlingSegment: _latest("accepted_ms", "left_ms", "closed_ms"),
+    Session: _latest("accepted_ms", "closed_ms"),
+    Interaction: _latest("started_ms", "ended_ms", "closed_ms"),
+    Survey: _latest("interaction_ms", "sent_ms", "answered_ms"),
+    MissedOffer: attrgetter("missed_ms"),
+    Contact: _latest("started_ms", "ended_ms", "called_back_ms"),
+    Journey: _latest("started_ms", "ended_ms"),
+    Evaluation: _latest("told_ms", "interaction_ms"),
+    **dict.fromkeys((AiDecision, Case, PlanItem, Cost), attrgetter("told_ms")),
+}

@@ -19,21 +19,26 @@ def empty_like(told: Told) -> Vector:
 
 def add(vector: Vector, change: Told, sign: int = 1) -> None:
     """Add ``sign`` times ``change`` to ``vector``; names that come to 0 are dropped."""
-    if isinstance(vector, dict):
-        if not isinstance(change, Mapping):
-            raise TypeError("sums by place cannot be added to sums by name")
-        for name, number in change.items():
-            total = vector.get(name, 0) + sign * number
-            if total:
-                vector[name] = total
-            else:
-                vector.pop(name, None)
+    if isinstance(vector, list):
+        if isinstance(change, Mapping):
+            raise TypeError("sums by name cannot be added to sums by place")
+        if sign == 1:
+            for place, number in enumerate(change):
+                if number:
+                    vector[place] += number
+        else:
+            for place, number in enumerate(change):
+                if number:
+                    vector[place] -= number
         return
-    if isinstance(change, Mapping):
-        raise TypeError("sums by name cannot be added to sums by place")
-    for place, number in enumerate(change):
-        if number:
-            vector[place] += sign * number
+    if not isinstance(change, Mapping):
+        raise TypeError("sums by place cannot be added to sums by name")
+    for name, number in change.items():
+        total = vector.get(name, 0) + sign * number
+        if total:
+            vector[name] = total
+        else:
+            vector.pop(name, None)
 
 
 def change(old: Told | None, new: Told) -> Vector:

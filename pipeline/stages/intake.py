@@ -235,4 +235,4 @@ def accepted_event(record: RawRecord) -> AnyEvent | None:
 
 def is_accepted(headers: Sequence[tuple[str, bytes]]) -> bool:
     """Whether an event has passed intake."""
-    return any(name == ACCEPTED_HEADER for name, _ in headers)
+    return ACCEPTED[0] in headers
