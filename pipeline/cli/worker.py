@@ -18,7 +18,12 @@ from pipeline.cli.exhibits import read_exhibits
 from pipeline.cli.output import Exit, fail
 from pipeline.cli.recompute import keep_recomputing
 from pipeline.cli.settings import kafka_settings
-from pipeline.runtime import broker_of, serve_metrics, wiring_of
+from pipeline.runtime import (
+    broker_of,
+    serve_metrics,
+    tune_garbage_collection,
+    wiring_of,
+)
 from pipeline.settings import Settings
 from schemas.exhibit import Exhibit
 from schemas.platforms import UnknownPlatformError
@@ -43,6 +48,7 @@ def command(
     Workers of one group prefix share the partitions among them; topics and tables must be there
     (`cxstream topics apply`, `cxstream migrate apply`).
     """
+    tune_garbage_collection()
     settings, brokers = kafka_settings(roles=roles, bootstrap=bootstrap)
     exhibits = read_exhibits(list(settings.exhibits))
     try:

@@ -7,7 +7,6 @@ out each time. A row no longer returned has ceased to exist and is published as 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import cached_property
 
 from pipeline.folds import case, judgement, moments
 from pipeline.folds.event import ANNOTATING, JUDGING, OF_CASES, Event
@@ -116,6 +115,7 @@ class _Telling:
     ) -> None:
         self.root_id = root_id
         self.events = events
+        self._interaction: Interaction | None = None
         acting = [e for e in events if e.kind not in ANNOTATING]
         self.story = tell(events, restarts_ms)
         # A bot that greets an empty chair is no interaction until the customer acts.
@@ -134,7 +134,7 @@ class _Telling:
             channel=first.channel,
             direction=first.direction,
             source=first.source,
-            **{name: _last(events, name) for name in _ROOT_DIMENSIONS},
+            **_last_told(events, _ROOT_DIMENSIONS),
         )
         self.due_ms = self.story.give_up(silence, first.channel, as_of_ms)
         self.story.apply_records()
@@ -196,12 +196,11 @@ class _Telling:
             return self.header._replace(queue=queue)
         own = [e for e in self.events if e.performer_id and e.performer_id == stint.performer_id]
         own = [stint.event, *own]
-        place = {name: _last(own, name) for name in _PLACE_DIMENSIONS}
         return self.header._replace(
             queue=queue,
             performer_kind=stint.kind,
             performer_id=stint.performer_id,
-            **{name: value or getattr(self.header, name) for name, value in place.items()},
+            **{n: v for n, v in _last_told(own, _PLACE_DIMENSIONS).items() if v},
         )
 
     def _queue_segment(self, stay: Stay) -> QueueSegment:
@@ -282,8 +281,13 @@ class _Telling:
         wrap_ms = _first(stint.measured_wrap_ms, stint.wrap_ms or 0)
         return talk_ms, hold_ms, wrap_ms
 
-    @cached_property
+    @property
     def _whole(self) -> Interaction:
+        if self._interaction is None:
+            self._interaction = self._told_whole()
+        return self._interaction
+
+    def _told_whole(self) -> Interaction:
         story = self.story
         handled = [s for s in story.stints if s.handled]
         closed = [_closed_ms(s) for s in handled]
@@ -467,9 +471,15 @@ def _first(measured_ms: int | None, derived_ms: int) -> int:
     return derived_ms if measured_ms is None else measured_ms
 
 
-def _last(events: Iterable[Event], name: str) -> str:
+def _last(events: Sequence[Event], name: str) -> str:
     """The value of ``name`` that was told last, the empty string if none was."""
-    found = ""
-    for event in events:
-        found = getattr(event, name) or found
-    return found
+    for event in reversed(events):
+        value: str = getattr(event, name)
+        if value:
+            return value
+    return ""
+
+
+def _last_told(events: Sequence[Event], names: Iterable[str]) -> dict[str, str]:
+    """What was told last of each of ``names``."""
+    return {name: _last(events, name) for name in names}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pipeline.folds.event import Event
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Stay:
     """One stay in one queue."""
 
@@ -32,7 +32,7 @@ class Stay:
         self.wait_ms = at_ms - self.event.occurred_ms if wait_ms is None else wait_ms
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Stint:
     """One stint of one performer."""
 

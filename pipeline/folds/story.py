@@ -14,7 +14,7 @@ from pipeline.folds.silence import Silence
 from pipeline.folds.stints import Stay, Stint
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Story:
     """Stays, stints and totals of one interaction.
 

@@ -22,9 +22,9 @@ from pipeline.stages.wire import (
     Share,
     Tick,
     encode_share,
-    fact_message,
     share_key,
 )
+from schemas.fact_records import encode_fact
 from schemas.topics import EXHIBITS as EXHIBITS_TOPIC
 from schemas.topics import FACTS, PARTIALS
 
@@ -118,14 +118,11 @@ class Publisher:
     def publish_facts(self, changes: Changes, version_of: Callable[[str], int], out: Out) -> None:
         """Send changed rows and deletions, each under the version of its fact."""
         for row in changes.rows:
-            out.send(
-                FACTS,
-                row.fact_id.encode(),
-                fact_message(row.kind, row.fact_id, version_of(row.fact_id), row.fact),
-            )
+            told = encode_fact(row.kind, row.fact_id, version_of(row.fact_id), row.fact)
+            out.send(FACTS, row.fact_id.encode(), told)
         for fact_id, kind in changes.deleted:
-            message = fact_message(kind, fact_id, version_of(fact_id), None)
-            out.send(FACTS, fact_id.encode(), message)
+            told = encode_fact(kind, fact_id, version_of(fact_id), None)
+            out.send(FACTS, fact_id.encode(), told)
 
     def publish_tick(self, tick: Tick, out: Out) -> None:
         """Send the shares that changed since the last tick, then the tick itself."""

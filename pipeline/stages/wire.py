@@ -12,7 +12,7 @@ from pipeline.folds.event import Event
 from pipeline.folds.performances import ShiftRow, StintRow
 from pipeline.folds.rows import CasePart, ContactRow
 from pipeline.kpi.panes import Grain, PaneKey
-from schemas.facts import Fact, PlanItem, columns, values
+from schemas.facts import PlanItem
 
 CONTROL_HEADER: Final = "cx-control"
 TICK: Final = b"tick"
@@ -179,20 +179,6 @@ def control_kind(headers: Headers) -> bytes | None:
         if name == CONTROL_HEADER:
             return value
     return None
-
-
-_COLUMN_NAMES: Final[dict[str, tuple[str, ...]]] = {}
-
-
-def fact_message(kind: str, fact_id: str, version: int, fact: Fact | None) -> bytes:
-    """JSON of one version of a fact; without ``fact`` it says that the fact is deleted."""
-    if kind not in _COLUMN_NAMES:
-        _COLUMN_NAMES[kind] = tuple(column.name for column in columns(kind))
-    told: dict[str, object] = {"kind": kind, "fact_id": fact_id, "version": version}
-    told["deleted"] = fact is None
-    if fact is not None:
-        told.update(zip(_COLUMN_NAMES[kind], values(fact), strict=True))
-    return msgspec.json.encode(told)
 
 
 def dead_letter_headers(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
@@ -12,6 +12,7 @@ from pipeline.folds.event import reduce
 from pipeline.microbatch import Record
 from pipeline.stages.intake import accepted_event
 from pipeline.stages.wire import DIRTY, FROZEN, LATE, control_kind
+from schemas.fact_records import decode_fact
 from schemas.facts import FACT_KINDS, columns
 from schemas.interaction import EVENT_CLASSES
 from schemas.topics import DEAD_LETTERS, FACTS, INTERACTIONS, KPIS
@@ -44,9 +45,7 @@ _FACT_COLUMNS: Final = {
     kind: ("fact_id", "version", "deleted", *(column.name for column in columns(kind)))
     for kind in FACT_KINDS
 }
-_FACT_BLANKS: Final = {
-    kind: {c.name: None if c.nullable else c.type() for c in columns(kind)} for kind in FACT_KINDS
-}
+
 
 COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     "interaction_events": (
@@ -81,7 +80,6 @@ _WITHDRAWN: Final[dict[str, Any]] = {
     "dimensions": {}, "state": "", "revision": 0, "numerator": None, "denominator": None,
     "value": None, "unit": "", "n": None, "low": None, "high": None, "target": None, "status": "",
 }  # fmt: skip
-_decode: Callable[[bytes], dict[str, Any]] = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 def rows(record: Record) -> Iterator[Row]:
@@ -132,7 +130,7 @@ _TOLD: Final = {LATE: "late_records", FROZEN: "frozen_interactions", DIRTY: "dir
 
 def _told(kind: bytes, record: Record) -> Row:
     """A row of what stages tell beside facts."""
-    told = _decode(record.value or b"")
+    told: dict[str, Any] = msgspec.json.decode(record.value or b"")
     if kind == DIRTY:
         told |= {"done": 0, "version": 2 * told["clock_ms"]}
     table = _TOLD[kind]
@@ -140,17 +138,9 @@ def _told(kind: bytes, record: Record) -> Row:
 
 
 def _fact(record: Record) -> Row:
-    told = _decode(record.value or b"")
-    kind = told["kind"]
-    blanks = _FACT_BLANKS[kind]
-    names = _FACT_COLUMNS[kind]
-    return Row(
-        f"facts_{kind}",
-        (
-            told["fact_id"], told["version"], int(told["deleted"]),
-            *(told.get(name, blanks[name]) for name in names[3:]),
-        ),
-    )  # fmt: skip
+    told = decode_fact(record.value or b"")
+    fact_id, version, deleted, *own = msgspec.structs.astuple(told)
+    return Row(f"facts_{told.kind}", (fact_id, version, int(deleted), *own))
 
 
 def _value(record: Record) -> Row:

@@ -27,6 +27,7 @@ from pipeline.folds.event import reduce
 from pipeline.folds.silence import Silence
 from pipeline.identity import CustomerKeys
 from pipeline.microbatch import partition_for
+from pipeline.runtime import tune_garbage_collection
 from pipeline.simulator import Simulator, SimulatorConfig
 from pipeline.stages.clock import tick_record
 from pipeline.stages.configuration import Configuration, decode_configuration
@@ -251,6 +252,7 @@ def main() -> None:
     raw = raw_log(chosen.minutes, chosen.rate)
     events = len(raw)
     exhibits.plan()
+    tune_garbage_collection()
     table = Table("stage", "us/event", "us/record", "read/event", "written/event", "state/event")
     total = 0.0
     for stage, topic in (

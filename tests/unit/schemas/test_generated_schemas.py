@@ -6,10 +6,11 @@ import msgspec
 import pytest
 
 from pipeline.folds.rows import Row
-from pipeline.stages.wire import dead_letter_headers, fact_message
+from pipeline.stages.wire import dead_letter_headers
 from schemas.dead_letters import HEADERS
 from schemas.exhibit import Exhibit, KpiEntry, parse_target
 from schemas.exhibit_file import load_exhibit
+from schemas.fact_records import encode_fact
 from schemas.facts import FACT_KINDS, Header, QueueSegment
 from schemas.generate import (
     FOLDER,
@@ -76,9 +77,9 @@ def test_the_event_schema_says_the_envelope_once_and_leaves_nothing_out():
 def test_a_fact_message_fits_its_schema_and_a_wrong_one_does_not():
     schema = fact_schema()
     assert schema["$defs"].keys() == {"Deleted"} | {c.__name__ for c in FACT_KINDS.values()}
-    told = json.loads(fact_message(ROW.kind, ROW.fact_id, 7, ROW.fact))
+    told = json.loads(encode_fact(ROW.kind, ROW.fact_id, 7, ROW.fact))
     assert errors(schema, told) == []
-    gone = json.loads(fact_message(ROW.kind, ROW.fact_id, 8, None))
+    gone = json.loads(encode_fact(ROW.kind, ROW.fact_id, 8, None))
     assert gone == {"kind": "queue_segment", "fact_id": "q1", "version": 8, "deleted": True}
     assert errors(schema, gone) == []
     misfit = [f"$: fits 0 of {len(FACT_KINDS) + 1}"]
