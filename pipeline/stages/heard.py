@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from pipeline.stages.wire import Out
-from schemas.interaction import InteractionEvent
+from schemas.compiled import AnyEvent
 from schemas.sources import OTHER, SourceHeard, encode_heard
 from schemas.topics import SOURCES
 
@@ -32,7 +32,7 @@ STEP_MS: Final = 5_000
 """A pair is told again once it was heard so much later: some records a second, whatever comes."""
 
 
-def note(heard: dict[SourceQueue, int], event: InteractionEvent, at_ms: int) -> None:
+def note(heard: dict[SourceQueue, int], event: AnyEvent, at_ms: int) -> None:
     """Remember that ``event`` came in a record of ``at_ms`` (UTC epoch milliseconds)."""
     if event.kind not in APART:
         pair = (event.source, event.queue or "")
