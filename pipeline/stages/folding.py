@@ -184,7 +184,6 @@ class Folding(ABC, Generic[MessageT, KeptT]):
                 tick_ms=max(tick.tick_ms, earlier.tick_ms),
                 publish_all=tick.publish_all or earlier.publish_all,
                 complete=tick.complete or earlier.complete,
-                keeps_all=tick.keeps_all and earlier.keeps_all,
             )
         self._passed = tick
 
