@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from pipeline.microbatch import Broker, Record, partition_for
+from pipeline.microbatch import Broker, LogRecord, partition_for
 from pipeline.microbatch.producer import BatchProducer, Outgoing
 from pipeline.microbatch.restore import partition_count, read_log
 from pipeline.stages.intake import Source
@@ -83,7 +83,7 @@ async def read_letters(broker: Broker) -> list[DeadLetter]:
     ]
 
 
-def _letter(record: Record) -> DeadLetter:
+def _letter(record: LogRecord) -> DeadLetter:
     told = _headers(record)
     return DeadLetter(
         told["topic"], int(told["partition"]), int(told["offset"]), told["reason"], told["detail"],
@@ -91,12 +91,12 @@ def _letter(record: Record) -> DeadLetter:
     )  # fmt: skip
 
 
-def _identity(record: Record) -> tuple[str, str]:
+def _identity(record: LogRecord) -> tuple[str, str]:
     # A topic made anew counts its offsets from 0 again, so a position alone is not an identity.
     return (record.key or b"").decode(), _headers(record)["sha256"]
 
 
-def _headers(record: Record) -> dict[str, str]:
+def _headers(record: LogRecord) -> dict[str, str]:
     return {name: value.decode("utf-8", "replace") for name, value in record.headers}
 
 

@@ -6,7 +6,7 @@ partitions and the checkpoint that ends each batch. See ``README.md`` in this fo
 """
 
 from pipeline.microbatch.app import BatchApp
-from pipeline.microbatch.batch import Batch, Record
+from pipeline.microbatch.batch import Batch, LogRecord, Record
 from pipeline.microbatch.broker import Broker
 from pipeline.microbatch.checkpoint import Checkpoint
 from pipeline.microbatch.observer import Observer, Observers
@@ -18,6 +18,7 @@ __all__ = [
     "BatchApp",
     "Broker",
     "Checkpoint",
+    "LogRecord",
     "Observer",
     "Observers",
     "Record",

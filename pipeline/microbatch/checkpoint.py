@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from pipeline.microbatch import failpoints
-from pipeline.microbatch.batch import Batch, Record
+from pipeline.microbatch.batch import Batch
 from pipeline.microbatch.partitioner import partition_for
 from pipeline.microbatch.producer import BatchProducer, Outgoing
 
@@ -45,12 +45,7 @@ class Checkpoint:
         self.callbacks: list[Callable[[], None]] = []
         self.outside: list[Callable[[], Awaitable[None]]] = []
         #: Kafka time of records written, unless they say their own.
-        self.timestamp_ms = batch.records[-1].timestamp if batch.records else 0
-
-    @property
-    def records(self) -> Sequence[Record]:
-        """Records of the batch."""
-        return self.batch.records
+        self.timestamp_ms = batch.log_records[-1].timestamp if batch.log_records else 0
 
     @property
     def memory(self) -> Any:
@@ -114,35 +109,22 @@ class Checkpoint:
         elif isinstance(exc, Exception):
             await self.stage.failed(self.partition, exc)
 
-    def _changelog_records(self) -> list[Outgoing]:
-        topic = self.stage.changelog
-        if topic is None:
-            return []
-        number = self.partition.number
-        time_ms = self.timestamp_ms
-        told = self.tombstone_headers
-        return [
-            Outgoing(topic, number, k, v, time_ms, told.get(k, ()) if v is None else ())
-            for k, v in self.overlay.items()
-        ]
-
     async def commit(self) -> None:
         """Carry out the numbered steps. Raises ``KafkaError`` when the broker refuses one."""
         partition, stage, name = self.partition, self.stage, self.stage.name
-        moved = bool(self.records)
+        moved = bool(self.batch.log_records)
         for write in self.outside:  # 0
             await write()
-        changelog = self._changelog_records()
-        if self.outputs or changelog or moved:
+        if self.outputs or (self.overlay and stage.changelog) or moved:
             failpoints.hit(f"{name}.before_outputs")
             producer = partition.producer
             if producer is None:  # a stage without outputs and state: only its offset moves
                 await stage.commit_offset(partition, self.batch.next_offset)
             elif producer.transactional_id is not None:
-                await self._commit_transaction(producer, changelog, moved=moved)
+                await self._commit_transaction(producer, moved=moved)
             else:
                 await producer.send(self.outputs)  # 1
-                await producer.send(changelog)  # 2
+                await self._send_changes(producer)  # 2
                 if moved:
                     await stage.commit_offset(partition, self.batch.next_offset)  # 3
         if partition.dropped:
@@ -151,24 +133,28 @@ class Checkpoint:
         for callback in self.callbacks:  # 5
             callback()
 
-    async def _commit_transaction(
-        self, producer: BatchProducer, changelog: list[Outgoing], *, moved: bool
-    ) -> None:
+    async def _send_changes(self, producer: BatchProducer) -> None:
+        topic = self.stage.changelog
+        if topic is not None:
+            await producer.send_changes(
+                topic,
+                self.partition.number,
+                self.overlay,
+                self.timestamp_ms,
+                self.tombstone_headers,
+            )
+
+    async def _commit_transaction(self, producer: BatchProducer, *, moved: bool) -> None:
         name = self.stage.name
         offsets = {self.partition.tp: self.batch.next_offset} if moved else {}
         await producer.begin()
         await producer.send(self.outputs)  # 1
         failpoints.hit(f"{name}.after_outputs")
-        await producer.send(changelog)  # 2
+        await self._send_changes(producer)  # 2
         failpoints.hit(f"{name}.after_state")
         await producer.commit(self.stage.group, offsets)  # 3
         failpoints.hit(f"{name}.after_commit")
 
     def _merge(self) -> None:
-        state = self.partition.state
-        for key, value in self.overlay.items():
-            if value is None:
-                state.pop(key, None)
-            else:
-                state[key] = value
+        self.partition.merge(self.overlay)
         self.partition.next_offset = self.batch.next_offset

@@ -21,6 +21,7 @@ from faust.transport.consumer import Consumer
 from faust.types import TP
 from mode import Service
 
+from pipeline.microbatch.fetch import BulkConsumer
 from pipeline.microbatch.partition import Status
 from pipeline.microbatch.partitioner import partition_for
 
@@ -28,7 +29,7 @@ log = structlog.get_logger(__name__)
 
 # A partition that becomes fetchable meanwhile waits for the next poll, so polls are short.
 _POLL_MS = 50
-_MAX_POLL_RECORDS = 10_000
+_ENOUGH_RECORDS = 10_000
 # The group must not drop a worker that waits for a slow sink; progress is judged by commits.
 _MAX_POLL_INTERVAL_MS = 24 * 3600 * 1000
 _FETCH_MAX_WAIT_MS = 250
@@ -62,7 +63,7 @@ class BatchConsumer(Consumer):  # type: ignore[misc]
     async def on_start(self) -> None:
         """Join the group."""
         broker = self.app.broker
-        self._client = aiokafka.AIOKafkaConsumer(
+        self._client = BulkConsumer(
             bootstrap_servers=broker.bootstrap,
             client_id=self.app.conf.id,
             group_id=self.app.conf.id,
@@ -170,9 +171,7 @@ class BatchConsumer(Consumer):  # type: ignore[misc]
             except TimeoutError:
                 return
             return
-        found = await self._client.getmany(
-            *owner, timeout_ms=_POLL_MS, max_records=_MAX_POLL_RECORDS
-        )
+        found = await self._client.fetched(owner.keys(), _POLL_MS, _ENOUGH_RECORDS)
         for tp, (stage, partition) in owner.items():
             if found.get(tp):
                 await stage.deliver(partition, found[tp])

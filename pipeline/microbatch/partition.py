@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import Any, cast
 
 from aiokafka.structs import TopicPartition
 
-from pipeline.microbatch.batch import Record
+from pipeline.microbatch.batch import LogRecord
 from pipeline.microbatch.producer import BatchProducer
 
 
@@ -43,7 +43,7 @@ class Partition:
     next_offset: int = 0
     producer: BatchProducer | None = None
     #: Records fetched while a checkpoint runs; the next batch.
-    fetched: list[Record] = field(default_factory=list)
+    fetched: list[LogRecord] = field(default_factory=list)
     last_batch_at: float = 0.0
     last_records_at: float = 0.0
     task: asyncio.Task[None] | None = None
@@ -58,15 +58,18 @@ class Partition:
         """Whether this worker has lost it; nothing may be committed for it any more."""
         return self.status is Status.DROPPED
 
-    def load(self, records: Iterable[Record]) -> None:
-        """Apply changelog records in log order; a null value deletes the key."""
+    def merge(self, changes: Mapping[bytes, bytes | None]) -> None:
+        """Apply acknowledged changes of the state; a None deletes the key."""
         state = self.state
-        for record in records:
-            key = record.key
-            if key is None:
-                continue
-            value = record.value
+        if None not in changes.values():
+            state.update(cast("Mapping[bytes, bytes]", changes))
+            return
+        for key, value in changes.items():
             if value is None:
                 state.pop(key, None)
             else:
                 state[key] = value
+
+    def load(self, records: Iterable[LogRecord]) -> None:
+        """Apply changelog records in log order; a null value deletes the key."""
+        self.merge({record.key: record.value for record in records if record.key is not None})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import repeat
 from typing import Any, NamedTuple
 
 import structlog
@@ -18,6 +19,10 @@ log = structlog.get_logger(__name__)
 _CLOSE_SECONDS = 1.0
 # Below the 1 MiB a broker takes by default, large enough that a checkpoint is a few requests.
 _MAX_BATCH_BYTES = 512 * 1024
+_NO_HEADERS: list[tuple[str, bytes]] = []
+
+
+Headers = Sequence[tuple[str, bytes]]
 
 
 class Outgoing(NamedTuple):
@@ -28,7 +33,10 @@ class Outgoing(NamedTuple):
     key: bytes | None
     value: bytes | None
     timestamp_ms: int
-    headers: Sequence[tuple[str, bytes]] = ()
+    headers: Headers = ()
+
+
+_OutgoingFields = tuple[str, int, bytes | None, bytes | None, int, Headers]
 
 
 class BatchProducer:
@@ -83,20 +91,35 @@ class BatchProducer:
             *(self._send_partition(topic, n, part) for (topic, n), part in by_partition.items())
         )
 
-    async def _send_partition(self, topic: str, partition: int, records: list[Outgoing]) -> None:
+    async def send_changes(
+        self,
+        topic: str,
+        partition: int,
+        changes: Mapping[bytes, bytes | None],
+        timestamp_ms: int,
+        tombstone_headers: Mapping[bytes, Headers],
+    ) -> None:
+        """Send changes of a state to its changelog, as :meth:`send`; a None deletes the key."""
+        if not changes:
+            return
+        told = {key: h for key, h in tombstone_headers.items() if changes[key] is None}
+        headers = map(told.get, changes, repeat(())) if told else repeat(())
+        place = (repeat(topic), repeat(partition))
+        fields = zip(*place, changes, changes.values(), repeat(timestamp_ms), headers, strict=False)
+        await self._send_partition(topic, partition, fields)
+
+    async def _send_partition(
+        self, topic: str, partition: int, records: Iterable[_OutgoingFields]
+    ) -> None:
+        """Send ``records``, of which there is at least one, in as few requests as they fit in."""
         futures = []
         batch = self._client.create_batch()
-        for record in records:
-            arguments = {
-                "timestamp": record.timestamp_ms,
-                "key": record.key,
-                "value": record.value,
-                "headers": list(record.headers),
-            }
-            if batch.append(**arguments) is None:
+        for _, _, key, value, time_ms, headers in records:
+            told = list(headers) if headers else _NO_HEADERS
+            if batch.append(timestamp=time_ms, key=key, value=value, headers=told) is None:
                 futures.append(await self._send_batch(batch, topic, partition))
                 batch = self._client.create_batch()
-                batch.append(**arguments)
+                batch.append(timestamp=time_ms, key=key, value=value, headers=told)
         futures.append(await self._send_batch(batch, topic, partition))
         await asyncio.gather(*futures)
 

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import TopicPartition
 
-from pipeline.microbatch.batch import Record
+from pipeline.microbatch.batch import LogRecord
 from pipeline.microbatch.broker import Broker
+from pipeline.microbatch.fetch import BulkConsumer
 
 _POLL_MS = 200
+_ENOUGH_RECORDS = 10_000
 
 
 async def partition_count(broker: Broker, topic: str) -> int:
     """Number of partitions of ``topic``. Raises ``KafkaError``."""
-    client: Any = AIOKafkaConsumer(bootstrap_servers=broker.bootstrap, **broker.security)
+    client: Any = BulkConsumer(bootstrap_servers=broker.bootstrap, **broker.security)
     await client.start()
     try:
         await client._client._wait_on_metadata(topic)
@@ -27,13 +28,13 @@ async def partition_count(broker: Broker, topic: str) -> int:
 
 async def read_log(
     broker: Broker, topic: str, partition: int, until: int | None = None
-) -> AsyncIterator[list[Record]]:
+) -> AsyncIterator[list[LogRecord]]:
     """Yield committed records of ``topic[partition]`` in order, up to offset ``until``.
 
     Without ``until`` the end is where the log ends when reading begins. Raises ``KafkaError``.
     """
     tp = TopicPartition(topic, partition)
-    client: Any = AIOKafkaConsumer(
+    client: Any = BulkConsumer(
         bootstrap_servers=broker.bootstrap,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
@@ -51,7 +52,7 @@ async def read_log(
         client.seek(tp, begin)
         position = begin
         while position < end:
-            found = await client.getmany(tp, timeout_ms=_POLL_MS)
+            found = await client.fetched((tp,), _POLL_MS, _ENOUGH_RECORDS)
             records = found.get(tp, [])
             if records and records[-1].offset >= end:
                 records = [record for record in records if record.offset < end]

@@ -11,7 +11,7 @@ import structlog
 from aiokafka.errors import KafkaError, ProducerFenced
 from aiokafka.structs import TopicPartition
 
-from pipeline.microbatch.batch import Batch, Record
+from pipeline.microbatch.batch import Batch, LogRecord
 from pipeline.microbatch.checkpoint import Checkpoint
 from pipeline.microbatch.partition import Partition, Status
 from pipeline.microbatch.producer import BatchProducer
@@ -250,7 +250,7 @@ class Stage:
             or (p.status is Status.BUSY and len(p.fetched) < MAX_FETCHED_AHEAD)
         ]
 
-    async def deliver(self, partition: Partition, records: Sequence[Record]) -> None:
+    async def deliver(self, partition: Partition, records: Sequence[LogRecord]) -> None:
         """Hand records fetched for ``partition`` to the agent; those already done are left out.
 
         While a checkpoint runs they are kept for the next batch. Nothing is delivered if the
@@ -319,7 +319,7 @@ class Stage:
                 partition.status = Status.IDLE
                 self.app.batch_consumer.wake()
                 pacer, tp = self.app.broker.pacer, partition.tp
-                done = len(checkpoint.records)
+                done = len(checkpoint.batch.log_records)
                 self.app.observer.committed(self.name, tp.topic, tp.partition, done)
                 if pacer is not None:
                     await pacer.read(tp.topic, tp.partition, self.name, partition.next_offset)
