@@ -1,114 +1,87 @@
-"""``make bench``: what the micro-batch layer counts beside stock Faust, on the same bytes.
+"""The micro-batch layer beside the plainest loop that does the same work, and beside stock Faust.
 
-Both read the same topic of a real Kafka from its beginning; runs alternate. The clock runs from the
-first record to the last one, so the start of the processes is left out. Counts and bytes must equal
-the producer's, else the run fails. Judge the ratio: absolute rates are this machine's.
+Runs of the contestants alternate, and each is compared with the yardstick's run of its round:
+absolute figures are this machine's and this minute's.
 """
 
 from __future__ import annotations
 
-import os
-import random
-import statistics
-import subprocess
-import sys
-import tempfile
-from pathlib import Path
-from typing import Final, NamedTuple
+from collections import defaultdict
 
-from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient, NewTopic
 from rich.console import Console
-from rich.table import Table
 
-from tests.support.services import kafka_server
+from tests.bench.generator import Written, fill_changelog
+from tests.bench.harness import Measurement, Worker, run, run_task
+from tests.bench.report import Goal, Report, Row, median_row
+from tests.bench.work import FORMS, Task
 
-TOPIC: Final = "bench.events"
-RECORDS: Final = int(os.environ.get("BENCH_RECORDS", "200000"))
-RUNS: Final = int(os.environ.get("BENCH_RUNS", "3"))
-PARTITIONS: Final = 4
-GOAL: Final = 20.0
-COUNTERS: Final = {"stock Faust": "counter_stock", "micro-batch layer": "counter_layer"}
+PLAIN_LOOP = Worker.of_module("plain loop", "loop", "at-least-once output, no restore")
+LAYER = Worker.of_module("micro-batch layer", "layer", "exactly once, restore, rebalances")
+RESTORE = Worker.of_module("restore", "restore", "")
+STOCK_FAUST = Worker.of_module("stock Faust, plain dict", "faust", "offsets only, no changelog")
 
+RESTORED_KEYS = 1_000_000
+FAUST_EVENTS = 20_000
+CHANGELOG = "bench.changelog"
 
-class Run(NamedTuple):
-    """One run: events a second and CPU microseconds an event."""
-
-    rate: float
-    cpu_us: float
-
-
-def fill(bootstrap: str) -> int:
-    """Write the records; the bytes of their values."""
-    admin = AdminClient({"bootstrap.servers": bootstrap})
-    admin.create_topics([NewTopic(TOPIC, PARTITIONS, 1)])[TOPIC].result()
-    producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 20})
-    rng = random.Random(7)  # noqa: S311 - a benchmark, no secret
-    total = 0
-    for number in range(RECORDS):
-        value = (
-            f'{{"event_id":"{rng.getrandbits(128):032x}","kind":"completed","source":"bench",'
-            f'"occurred_at":"2026-06-01T10:00:00.{number % 1000:03d}Z",'
-            f'"interaction_id":"int-{rng.getrandbits(64):016x}","channel":"voice",'
-            f'"queue":"sales-{number % 20}","talk_ms":{rng.randrange(600_000)},'
-            f'"hold_ms":{rng.randrange(60_000)},"wrap_ms":{rng.randrange(90_000)}}}'
-        ).encode()
-        total += len(value)
-        producer.produce(TOPIC, value, str(number).encode())
-        if number % 10_000 == 0:
-            producer.flush()
-    producer.flush()
-    return total
+Runs = dict[tuple[str, str], list[Measurement]]
 
 
-def run(module: str, bootstrap: str, group: str, folder: str, expected_bytes: int) -> Run:
-    """Run one counter as a process of its own."""
-    environment = {
-        **os.environ,
-        "BENCH_BOOTSTRAP": bootstrap,
-        "BENCH_TOPIC": TOPIC,
-        "BENCH_GROUP": group,
-        "BENCH_TOTAL": str(RECORDS),
-        "BENCH_FOLDER": folder,
-    }
-    command = [sys.executable, "-m", f"tests.bench.{module}"]
-    found = subprocess.run(
-        command, env=environment, stdout=subprocess.PIPE, check=True, timeout=600, text=True
-    )
-    told = next(line for line in found.stdout.splitlines() if line.startswith("counted "))
-    _, records, size, seconds, busy = told.split()
-    if (int(records), int(size)) != (RECORDS, expected_bytes):
-        raise SystemExit(f"{module} counted {records} records of {size} bytes")
-    return Run(RECORDS / float(seconds), float(busy) / RECORDS * 1e6)
+def measure(bootstrap: str, written: Written, runs: int, console: Console) -> Report:
+    """Measure everything ``runs`` times over."""
+    found: Runs = defaultdict(list)
+    sums, few = written.sums, FORMS["few"]
+    keys = min(RESTORED_KEYS, sums.events)
+    fill_changelog(bootstrap, CHANGELOG, keys)
+    for number in range(runs):
+        console.print(f"layer: round {number + 1} of {runs}")
+        for form in FORMS:
+            for worker in (PLAIN_LOOP, LAYER):
+                found[worker.name, form].append(run(worker, bootstrap, form, sums))
+        found["two workers", "few"].append(run(LAYER, bootstrap, "few", sums, processes=2))
+        restore = Task(
+            bootstrap, few.topic, CHANGELOG, f"restore-{number}",
+            by_customer=False, window_ms=few.window_ms, events=0,
+        )  # fmt: skip
+        found[RESTORE.name, "keys"].append(run_task(RESTORE, restore))
+        faust = restore._replace(group=f"faust-{number}", events=min(FAUST_EVENTS, sums.events))
+        found[STOCK_FAUST.name, "few"].append(run_task(STOCK_FAUST, faust))
+    rows = _rows(found)
+    return Report.of("layer", sums.events, rows, _goals(rows))
 
 
-def main() -> None:
-    """Alternate the counters and print medians and the ratio."""
-    found: dict[str, list[Run]] = {name: [] for name in COUNTERS}
-    with kafka_server() as kafka, tempfile.TemporaryDirectory() as folder:
-        total = fill(kafka.bootstrap)
-        for number in range(RUNS):
-            for name, module in COUNTERS.items():
-                group = f"{module}-{number}"
-                result = run(module, kafka.bootstrap, group, str(Path(folder) / group), total)
-                found[name].append(result)
-    table = Table("counting raw values", "events/s (min-max)", "CPU us an event")
-    for name, runs in found.items():
-        rates = [r.rate for r in runs]
-        table.add_row(
-            name,
-            f"{statistics.median(rates):,.0f} ({min(rates):,.0f}-{max(rates):,.0f})",
-            f"{statistics.median(r.cpu_us for r in runs):.2f}",
-        )
-    console = Console()
-    console.print(table)
-    stock, layer = (statistics.median(r.rate for r in runs) for runs in found.values())
-    console.print(
-        f"the layer counts {layer / stock:.1f} times what stock Faust counts (goal {GOAL})"
-    )
-    if layer / stock < GOAL:
-        raise SystemExit(1)
+def _rows(found: Runs) -> list[Row]:
+    few, many = found[PLAIN_LOOP.name, "few"], found[PLAIN_LOOP.name, "many"]
+
+    def row(worker: Worker, form: str, yardstick: list[Measurement] | None) -> Row:
+        runs = found[worker.name, form]
+        return median_row(worker.name, form, worker.guarantee, runs, yardstick)
+
+    return [
+        row(PLAIN_LOOP, "few", few),
+        row(LAYER, "few", few),
+        median_row("two workers", "few", LAYER.guarantee, found["two workers", "few"], few),
+        row(STOCK_FAUST, "few", few),
+        row(PLAIN_LOOP, "many", many),
+        row(LAYER, "many", many),
+        row(RESTORE, "keys", None),
+    ]
 
 
-if __name__ == "__main__":
-    main()
+def _goals(rows: list[Row]) -> list[Goal]:
+    by_name = {(row.name, row.form): row for row in rows}
+    few, many = by_name[LAYER.name, "few"], by_name[LAYER.name, "many"]
+    two, restore = by_name["two workers", "few"], by_name[RESTORE.name, "keys"]
+    stock = by_name[STOCK_FAUST.name, "few"]
+    return [
+        Goal("CPU over the plain loop's, few keys", 1.7, few.ratio or 0.0, at_most=True),
+        Goal("CPU over the plain loop's, many keys", 1.3, many.ratio or 0.0, at_most=True),
+        Goal("CPU of two workers over one's", 1.1, _paired(two, few), at_most=True),
+        Goal("keys restored a second", 150_000.0, restore.rate, at_most=False),
+        Goal("CPU of stock Faust over the layer's", 20.0, _paired(stock, few), at_most=False),
+    ]
+
+
+def _paired(one: Row, other: Row) -> float:
+    """Ratio of two contestants, by way of the yardstick beside each of their runs."""
+    return (one.ratio or 0.0) / (other.ratio or 1.0)
