@@ -16,8 +16,11 @@ RATE ?= 25
 JOBS ?= 2
 BOOTSTRAP ?=
 INTERACTIONS ?= 50000
+EVENTS ?= 2000000
+RUNS ?= 3
+PARTS ?=
 
-.PHONY: help run run-kafka test check deploy-check ci bench truth audit audit-short faults faults-short docs format lock services clean
+.PHONY: help run run-kafka test check deploy-check ci bench bench-peers truth audit audit-short faults faults-short docs format lock services clean
 
 help: ## List every target.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -59,8 +62,11 @@ faults: $(DEV_SETUP) services ## Every fault on a real Kafka and ClickHouse, ten
 faults-short: $(DEV_SETUP) services ## Kills, broker restarts, ClickHouse cut off, poison.
 	@$(PYTEST) tests/faults/test_short.py
 
-bench: $(DEV_SETUP) services ## The micro-batch layer beside stock Faust, on a real Kafka.
-	@$(BIN)/python -m tests.bench.layer
+bench: $(DEV_SETUP) services ## What a message costs beside a plain loop and stock Faust, on a real Kafka: EVENTS=2000000, RUNS=3, PARTS="layer".
+	@$(BIN)/python -m tests.bench $(PARTS) --events $(EVENTS) --runs $(RUNS)
+
+bench-peers: $(DEV_SETUP) services ## The same work on Kafka Streams, Bytewax, Quix and stock Faust, as far as they install.
+	@$(BIN)/python -m tests.bench peers --events $(EVENTS) --runs $(RUNS)
 
 docs: $(DEV_SETUP) ## Write what is generated in docs/ and schemas/json/.
 	@$(BIN)/python -m schemas.generate

@@ -59,9 +59,10 @@ class Worker:
     checked: bool = True
 
     @classmethod
-    def of_module(cls, name: str, module: str, guarantee: str) -> Self:
+    def of_module(cls, name: str, module: str, guarantee: str, *arguments: str) -> Self:
         """A worker of this package."""
-        return cls(name, (sys.executable, "-m", f"tests.bench.workers.{module}"), guarantee)
+        command = (sys.executable, "-m", f"tests.bench.workers.{module}", *arguments)
+        return cls(name, command, guarantee)
 
 
 class Measurement(msgspec.Struct, frozen=True):

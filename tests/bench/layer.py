@@ -19,6 +19,12 @@ PLAIN_LOOP = Worker.of_module("plain loop", "loop", "at-least-once output, no re
 LAYER = Worker.of_module("micro-batch layer", "layer", "exactly once, restore, rebalances")
 RESTORE = Worker.of_module("restore", "restore", "")
 STOCK_FAUST = Worker.of_module("stock Faust, plain dict", "faust", "offsets only, no changelog")
+READERS = tuple(
+    Worker.of_module(f"reading: {name}", "read", "", argument)
+    for name, argument in (
+        ("librdkafka", "librdkafka"), ("aiokafka's getmany", "getmany"), ("the layer", "layer"),
+    )
+)  # fmt: skip
 
 RESTORED_KEYS = 1_000_000
 FAUST_EVENTS = 20_000
@@ -44,6 +50,9 @@ def measure(bootstrap: str, written: Written, runs: int, console: Console) -> Re
             by_customer=False, window_ms=few.window_ms, events=0,
         )  # fmt: skip
         found[RESTORE.name, "keys"].append(run_task(RESTORE, restore))
+        read = restore._replace(group=f"read-{number}", events=sums.events)
+        for worker in READERS:
+            found[worker.name, "few"].append(run_task(worker, read))
         faust = restore._replace(group=f"faust-{number}", events=min(FAUST_EVENTS, sums.events))
         found[STOCK_FAUST.name, "few"].append(run_task(STOCK_FAUST, faust))
     rows = _rows(found)
@@ -62,6 +71,7 @@ def _rows(found: Runs) -> list[Row]:
         row(LAYER, "few", few),
         median_row("two workers", "few", LAYER.guarantee, found["two workers", "few"], few),
         row(STOCK_FAUST, "few", few),
+        *(row(worker, "few", few) for worker in READERS),
         row(PLAIN_LOOP, "many", many),
         row(LAYER, "many", many),
         row(RESTORE, "keys", None),
