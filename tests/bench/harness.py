@@ -30,7 +30,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from tests.bench.work import FORMS, PARTITIONS, Sums, Task
 
 WORKER_CORE: Final = 0
-LIMIT_SECONDS: Final = 300.0
+LIMIT_SECONDS: Final = 600.0
 _SAMPLE_SECONDS: Final = 0.25
 _COMMITTED_POLL_SECONDS: Final = 0.1
 _READ_BACK_SECONDS: Final = 60.0

@@ -37,24 +37,28 @@ def measure(bootstrap: str, written: Written, runs: int, console: Console) -> Re
     """Measure everything ``runs`` times over."""
     found: Runs = defaultdict(list)
     sums, few = written.sums, FORMS["few"]
-    keys = min(RESTORED_KEYS, sums.events)
-    fill_changelog(bootstrap, CHANGELOG, keys)
+    fill_changelog(bootstrap, CHANGELOG, min(RESTORED_KEYS, sums.events))
+
+    def keep(name: str, form: str, measured: Measurement) -> None:
+        found[name, form].append(measured)
+        console.print(f"{name}, {form}: {measured.cpu_us:.2f} CPU s/M")
+
     for number in range(runs):
         console.print(f"layer: round {number + 1} of {runs}")
         for form in FORMS:
             for worker in (PLAIN_LOOP, LAYER):
-                found[worker.name, form].append(run(worker, bootstrap, form, sums))
-        found["two workers", "few"].append(run(LAYER, bootstrap, "few", sums, processes=2))
+                keep(worker.name, form, run(worker, bootstrap, form, sums))
+        keep("two workers", "few", run(LAYER, bootstrap, "few", sums, processes=2))
         restore = Task(
             bootstrap, few.topic, CHANGELOG, f"restore-{number}",
             by_customer=False, window_ms=few.window_ms, events=0,
         )  # fmt: skip
-        found[RESTORE.name, "keys"].append(run_task(RESTORE, restore))
+        keep(RESTORE.name, "keys", run_task(RESTORE, restore))
         read = restore._replace(group=f"read-{number}", events=sums.events)
         for worker in READERS:
-            found[worker.name, "few"].append(run_task(worker, read))
+            keep(worker.name, "few", run_task(worker, read))
         faust = restore._replace(group=f"faust-{number}", events=min(FAUST_EVENTS, sums.events))
-        found[STOCK_FAUST.name, "few"].append(run_task(STOCK_FAUST, faust))
+        keep(STOCK_FAUST.name, "few", run_task(STOCK_FAUST, faust))
     rows = _rows(found)
     return Report.of("layer", sums.events, rows, _goals(rows))
 

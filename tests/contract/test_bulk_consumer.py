@@ -19,6 +19,7 @@ pytestmark = pytest.mark.kafka
 
 TP = TopicPartition("bulk", 0)
 ENOUGH = 100
+PATIENCE_MS = 60_000
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +36,7 @@ def topic(kafka: KafkaServer) -> Iterator[str]:
 def log(topic: str) -> str:
     """The topic with records in it; where to find it."""
     asyncio.run(write_log(topic))
+    asyncio.run(wait_for_markers(topic))
     return topic
 
 
@@ -55,6 +57,13 @@ async def write_log(topic: str) -> None:
         await transactional.begin_transaction()
         await write(transactional, b"z")
         await transactional.abort_transaction()
+
+
+async def wait_for_markers(topic: str) -> None:
+    """Markers are written after the producer was told that its transaction ended."""
+    async with asyncio.timeout(PATIENCE_MS / 1000), reading(topic) as consumer:
+        while await consumer.position(TP) < 12:
+            await consumer.fetched({TP}, 100, ENOUGH)
 
 
 async def write(producer: AIOKafkaProducer, *values: bytes | None) -> None:
@@ -80,7 +89,7 @@ async def reading(bootstrap: str, isolation: str = "read_committed") -> AsyncIte
 
 
 async def take(consumer: BulkConsumer, enough: int = ENOUGH) -> list[int]:
-    found = await consumer.fetched({TP}, 10_000, enough)
+    found = await consumer.fetched({TP}, PATIENCE_MS, enough)
     return [record.offset for record in found[TP]]
 
 
@@ -127,9 +136,9 @@ async def test_records_are_those_of_aiokafka(log):
         return record.offset, record.timestamp, record.key, record.value, headers
 
     async with reading(log) as consumer:
-        ours = [fields(r) for r in (await consumer.fetched({TP}, 10_000, ENOUGH))[TP]]
+        ours = [fields(r) for r in (await consumer.fetched({TP}, PATIENCE_MS, ENOUGH))[TP]]
         consumer.seek(TP, 0)
-        theirs = [fields(r) for r in (await consumer.getmany(timeout_ms=10_000))[TP]]
+        theirs = [fields(r) for r in (await consumer.getmany(timeout_ms=PATIENCE_MS))[TP]]
     assert ours == theirs
     assert ours[0] == (0, 1_000, b"k", b"a", (("h", b"v"),))
     assert ours[-1] == (9, 1_000, b"k", None, (("h", b"v"),))
