@@ -1,0 +1,48 @@
+"""Changes of state as they are written to a changelog and read from it again."""
+
+from __future__ import annotations
+
+import pytest
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from pipeline.embedded.kafka import KafkaServer
+from pipeline.microbatch import Broker
+from pipeline.microbatch.producer import BatchProducer
+from pipeline.microbatch.restore import partition_count, read_log
+
+pytestmark = pytest.mark.kafka
+
+WHY = (("why", b"past the horizon"),)
+NOW_MS = 1_780_272_000_000
+
+
+async def test_changes_come_back_as_they_were_sent(kafka: KafkaServer) -> None:
+    admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
+    keep = {"cleanup.policy": "compact"}
+    admin.create_topics([NewTopic("state", 2, 1, config=keep)])["state"].result()
+    broker = Broker(kafka.bootstrap)
+    producer = BatchProducer(broker, "state.0")
+    await producer.start()
+    try:
+        await producer.begin()
+        changes = {b"a": b"1", b"b": None, b"c": None, b"d": b"x" * 400_000, b"e": b"y" * 400_000}
+        # The key "a" was deleted with a reason, and set again by the same batch.
+        await producer.send_changes("state", 1, changes, NOW_MS, {b"a": WHY, b"b": WHY})
+        await producer.send_changes("state", 1, {}, NOW_MS, {})
+        await producer.commit("", {})
+        assert await partition_count(broker, "state") == 2
+        found = [record async for part in read_log(broker, "state", 1) for record in part]
+        assert [(r.key, r.value, tuple(r.headers), r.timestamp) for r in found] == [
+            (b"a", b"1", (), NOW_MS),
+            (b"b", None, WHY, NOW_MS),
+            (b"c", None, (), NOW_MS),
+            (b"d", b"x" * 400_000, (), NOW_MS),
+            (b"e", b"y" * 400_000, (), NOW_MS),
+        ]
+        first = [
+            record.key async for part in read_log(broker, "state", 1, until=2) for record in part
+        ]
+        assert first == [b"a", b"b"]
+    finally:
+        await producer.close()
+        admin.delete_topics(["state"])["state"].result()
