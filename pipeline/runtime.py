@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import ssl
 from collections.abc import Sequence
 from functools import partial
@@ -19,14 +18,6 @@ from pipeline.settings import Settings
 from pipeline.stages.limits import RefusalLimit
 from schemas.exhibit import Exhibit
 from schemas.topics import TOPICS, raw_topic_row
-
-
-def tune_garbage_collection() -> None:
-    """Look for cycles less often: a batch makes many thousand objects that all live as long as it.
-
-    With the interpreter's own thresholds the search takes about a quarter of a worker's time.
-    """
-    gc.set_threshold(100_000, 20, 50)
 
 
 def broker_of(settings: Settings, bootstrap: str) -> Broker:

@@ -13,7 +13,6 @@ from pipeline.cli.output import Exit, fail
 from pipeline.cli.settings import read_settings
 from pipeline.demo.run import Options, demo
 from pipeline.embedded.process import ServiceError
-from pipeline.runtime import tune_garbage_collection
 from pipeline.topics_admin import TopicsError
 
 
@@ -39,7 +38,6 @@ def command(
     Without --bootstrap the broker lives in this process; ClickHouse is a child process and keeps
     its rows in the data folder for the next start.
     """
-    tune_garbage_collection()
     settings = read_settings(bootstrap=bootstrap, data_dir=data)
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     options = Options(

@@ -21,7 +21,6 @@ from pipeline.cli.settings import kafka_settings
 from pipeline.runtime import (
     broker_of,
     serve_metrics,
-    tune_garbage_collection,
     wiring_of,
 )
 from pipeline.settings import Settings
@@ -48,7 +47,6 @@ def command(
     Workers of one group prefix share the partitions among them; topics and tables must be there
     (`cxstream topics apply`, `cxstream migrate apply`).
     """
-    tune_garbage_collection()
     settings, brokers = kafka_settings(roles=roles, bootstrap=bootstrap)
     exhibits = read_exhibits(list(settings.exhibits))
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections.abc import Iterable
 from typing import Any
 
@@ -20,13 +19,9 @@ from yarl import URL
 from pipeline.microbatch.batch import Batch
 from pipeline.microbatch.broker import Broker
 from pipeline.microbatch.consumer import BatchConsumer
+from pipeline.microbatch.garbage import tune_garbage_collection
 from pipeline.microbatch.observer import Observer
 from pipeline.microbatch.stage import Stage
-
-# A fetched batch is tens of thousands of young objects that live as long as the batch. Python's
-# default of 700 looks through them again and again, half of the cost of a light agent, and finds
-# nothing: no cycle is made for a record.
-_GARBAGE_THRESHOLDS = (50_000, 50, 100)
 
 
 class BatchConductor(Conductor):  # type: ignore[misc]
@@ -85,7 +80,7 @@ class BatchApp(faust.App):  # type: ignore[misc]
 
     async def on_start(self) -> None:
         """Let the process look for cyclic garbage less often."""
-        gc.set_threshold(*_GARBAGE_THRESHOLDS)
+        tune_garbage_collection()
         await super().on_start()
 
     def _create_directories(self) -> None:

@@ -27,7 +27,7 @@ from pipeline.folds.event import reduce
 from pipeline.folds.silence import Silence
 from pipeline.identity import CustomerKeys
 from pipeline.microbatch import partition_for
-from pipeline.runtime import tune_garbage_collection
+from pipeline.microbatch.garbage import tune_garbage_collection
 from pipeline.simulator import Simulator, SimulatorConfig
 from pipeline.stages.clock import tick_record
 from pipeline.stages.configuration import Configuration, decode_configuration

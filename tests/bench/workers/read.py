@@ -14,6 +14,7 @@ import aiokafka
 import confluent_kafka
 
 from pipeline.microbatch.fetch import BulkConsumer
+from pipeline.microbatch.garbage import tune_garbage_collection
 from tests.bench.work import PARTITIONS, Task, say_first, say_last
 
 _RECORDS = 10_000
@@ -79,6 +80,7 @@ async def from_aiokafka(task: Task, *, bulk: bool) -> None:
 
 
 if __name__ == "__main__":
+    tune_garbage_collection()
     if sys.argv[1] == "librdkafka":
         librdkafka(Task.of_environment())
     else:
