@@ -19,7 +19,7 @@ from pipeline.identity import CustomerKeys
 from pipeline.microbatch import Batch, BatchApp, Checkpoint, Record, Stage
 from pipeline.stages.clock import tick_record
 from pipeline.stages.configuration import Configuration, decode_change
-from pipeline.stages.counting import count_intake
+from pipeline.stages.counting import count_intake, count_late
 from pipeline.stages.heard import Heard
 from pipeline.stages.intake import Counts, Intake, Source, accepted_event, fold_key
 from pipeline.stages.lifecycle import Lifecycle
@@ -159,6 +159,4 @@ def lifecycle(
 def _count(folds: Lifecycle) -> None:
     metrics.DUPLICATES.inc(folds.duplicates)
     folds.duplicates = 0
-    for (kind, age), n in folds.late.items():
-        metrics.LATE_RECORDS.labels(kind, age).inc(n)
-    folds.late.clear()
+    count_late(folds.late)

@@ -14,6 +14,7 @@ from functools import partial
 from pipeline import metrics
 from pipeline.microbatch import Batch, BatchApp, Stage
 from pipeline.stages.configuration import Configuration, decode_configuration
+from pipeline.stages.counting import count_late
 from pipeline.stages.performers import Performers
 from pipeline.stages.publisher import Publisher, sources
 from pipeline.stages.wire import EXHIBITS, TICK, control_kind, decode_performance, decode_tick
@@ -57,11 +58,12 @@ def performers(app: BatchApp, started_with: Configuration, *, changelog: str | N
                     else:
                         folds.take(record.key or b"", decode_performance(record.value or b""))
                 folds.flush(checkpoint)
-                checkpoint.after_commit(partial(_count_duplicates, folds))
+                checkpoint.after_commit(partial(_count, folds))
 
     return stage
 
 
-def _count_duplicates(folds: Performers) -> None:
+def _count(folds: Performers) -> None:
     metrics.DUPLICATES.inc(folds.duplicates)
     folds.duplicates = 0
+    count_late(folds.late)

@@ -83,16 +83,17 @@ _CLOSES_MS: Final = 3_600_000
 
 
 class Ages:
-    """Which keys of a partition may close or freeze, and when."""
+    """Which keys of a partition may close or freeze, and when; without ``packs`` none closes."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, packs: bool) -> None:
         self._freezing = Calendar()
         self._closing = Calendar()
+        self._packs = packs
 
     def restore(self, key: bytes, life_ms: int, stored: bytes) -> None:
         """Take a stored key over."""
         self._freezing.note(key, life_ms)
-        if not is_packed(stored):
+        if self._packs and not is_packed(stored):
             self._closing.note(key, life_ms)
 
     def note(
@@ -102,7 +103,7 @@ class Ages:
         moved = before_ms is None or life_ms // QUARTER_MS != before_ms // QUARTER_MS
         if moved:
             self._freezing.note(key, life_ms)
-        if moved or stored is None or is_packed(stored):
+        if self._packs and (moved or stored is None or is_packed(stored)):
             self._closing.note(key, life_ms)
 
     def frozen(self, floor_ms: int) -> list[bytes]:

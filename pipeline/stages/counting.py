@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 
 from pipeline import metrics
 from pipeline.stages.heard import SourceQueue
 from pipeline.stages.intake import Counts
+
+
+def count_late(late: Counter[tuple[str, str]]) -> None:
+    """Count late records by kind and age, and empty ``late``."""
+    for (kind, age), n in late.items():
+        metrics.LATE_RECORDS.labels(kind, age).inc(n)
+    late.clear()
 
 
 def count_intake(counts: Counts, heard: Mapping[SourceQueue, int]) -> None:

@@ -65,13 +65,15 @@ class Folding(ABC, Generic[MessageT, KeptT]):
         state: Committed state of the partition; stays up to date.
     """
 
+    _packs = False
+
     def __init__(
         self, exhibits: Configuration, publisher: Publisher, state: Mapping[bytes, bytes]
     ) -> None:
         self._publisher = publisher
         self._state = state
         self._timers = Timers()
-        self._ages = Ages()
+        self._ages = Ages(packs=self._packs)
         self._touched: dict[bytes, list[MessageT]] = {}
         self._refill: deque[bytes] = deque()
         self._changed_in: Out | None = None

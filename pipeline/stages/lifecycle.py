@@ -94,6 +94,8 @@ _decode_restarts = msgspec.msgpack.Decoder(dict[str, list[int]]).decode
 class Lifecycle(Folding[Read, KeyState]):
     """State derived from one partition of ``cx.interactions``."""
 
+    _packs = True
+
     def __init__(
         self,
         exhibits: Configuration,

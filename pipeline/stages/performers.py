@@ -2,33 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from pipeline.folds import performer
 from pipeline.folds.event import Event
-from pipeline.folds.performances import ShiftRow, StintRow
+from pipeline.folds.performances import Performance, ShiftRow, StintRow
 from pipeline.kpi.ledger import Entry
 from pipeline.stages.admission import admit
-from pipeline.stages.ages import ALWAYS_MS
+from pipeline.stages.configuration import Configuration
 from pipeline.stages.folding import Following
+from pipeline.stages.late import LateRecords
+from pipeline.stages.performer_cut import events_after, last_cut, rows_after
+from pipeline.stages.publisher import Publisher
 from pipeline.stages.travelling import HISTORY_MAX, told, version_of
 from pipeline.stages.wire import Out, PerformanceMessage
 
 
 class Known(msgspec.Struct, frozen=True, array_like=True):
-    """The newest word on one stint or schedule entry; ``row`` is None once it is another's."""
+    """The newest word on one stint or schedule entry; ``row`` is None once it is another's.
+
+    ``frozen``: it was the last word.
+    """
 
     version: int
     row: StintRow | ShiftRow | None
+    frozen: bool = False
 
 
 class PerformerState(msgspec.Struct, array_like=True):
     """Everything durable of one performer: what was told, and what was published of it.
 
     ``seen`` holds content hashes of state events that were replaced; ``dues`` counts how often time
-    alone changed something.
+    alone changed something. ``told_ms``: the end of the latest day told of. What lies before
+    ``cut_ms`` is frozen; ``gone``: how much was known of it, so that versions go on rising.
     """
 
     events: list[Event]
@@ -38,7 +49,26 @@ class PerformerState(msgspec.Struct, array_like=True):
     dues: int = 0
     counted_by: int = 0
     due_ms: int | None = None
-    life_ms: int = ALWAYS_MS
+    told_ms: int = 0
+    cut_ms: int = 0
+    gone: int = 0
+
+    @property
+    def life_ms(self) -> int:
+        """Until when nothing is left of it: from then on it may be cut."""
+        return self.cut_ms
+
+    @property
+    def performances(self) -> dict[str, Performance]:
+        """Stints and schedule entries, by id; what lies before the cut is left out."""
+        known = {name: one.row for name, one in self.rows.items() if one.row is not None}
+        return {name: known[name] for name in rows_after(known, self.cut_ms)}
+
+    @property
+    def history(self) -> int:
+        """How much is known."""
+        rows = sum(told(one.version) + 1 for one in self.rows.values())
+        return self.gone + rows + len(self.events) + len(self.seen) + self.dues
 
 
 encode_state = msgspec.msgpack.Encoder().encode
@@ -48,7 +78,16 @@ decode_state = msgspec.msgpack.Decoder(PerformerState).decode
 class Performers(Following[PerformanceMessage, PerformerState]):
     """State derived from one partition of ``cx.performances``."""
 
-    duplicates = 0
+    def __init__(
+        self,
+        exhibits: Configuration,
+        publisher: Publisher,
+        state: Mapping[bytes, bytes],
+        sources: Iterable[str],
+    ) -> None:
+        self.duplicates = 0
+        self._late = LateRecords(publisher)
+        super().__init__(exhibits, publisher, state, sources)
 
     @property
     def _code_version(self) -> int:
@@ -57,19 +96,26 @@ class Performers(Following[PerformanceMessage, PerformerState]):
     def _kept(self, value: bytes) -> PerformerState:
         return decode_state(value)
 
-    def _freeze(self, key: bytes, out: Out) -> None:
-        """Nothing yet."""
+    @property
+    def late(self) -> Counter[tuple[str, str]]:
+        """Late records by kind and age, since this was last emptied."""
+        return self._late.counts
 
     def _fold(self, key: bytes, messages: list[PerformanceMessage], out: Out) -> None:
         stored = out.get(key)
         state = decode_state(stored) if stored is not None else PerformerState([], [], {}, {})
+        frozen_ms = self._publisher.floor_ms if stored is None else state.cut_ms
+        late, messages = _apart(messages, frozen_ms)
+        self._late.tell(key.decode(), late, out)
         self.duplicates += _learn(state, messages)
         if not (state.events or state.rows):
             return
+        before_ms, state.told_ms = state.told_ms, _end_of_day(state, messages)
+        if state.told_ms != before_ms:
+            self._ages.note(key, state.told_ms)
         publisher = self._publisher
-        rows = {name: known.row for name, known in state.rows.items() if known.row is not None}
         # What a schedule says of the time to come is not told; nor is it once time stands still.
-        folded = performer.fold(key.decode(), state.events, rows, publisher.span_ms)
+        folded = performer.fold(key.decode(), state.events, state.performances, publisher.span_ms)
         changes, due_ms = self._settle(state, folded.rows)
         self._due(key, state, folded.due_ms, due_ms)
         if changes.rows or changes.deleted:
@@ -79,6 +125,63 @@ class Performers(Following[PerformanceMessage, PerformerState]):
         if encoded != stored:
             out.put(key, encoded)
 
+    def _freeze(self, key: bytes, out: Out) -> None:
+        """Let go of the part of a history that has no part in what comes after."""
+        stored = out.get(key)
+        if stored is None:
+            return
+        state = decode_state(stored)
+        rows = state.performances
+        if rows:
+            # What is not the last word yet is looked at again a day later.
+            self._ages.note(key, self._publisher.floor_ms + _DAY_MS)
+        changing = [name for name in rows if not state.rows[name].frozen]
+        cut_ms = last_cut(state.events, rows, changing, self._publisher.floor_ms)
+        if cut_ms is None or cut_ms <= state.cut_ms:
+            return
+        known = state.history
+        state.cut_ms = cut_ms
+        state.events = events_after(state.events, cut_ms)
+        kept = rows_after(rows, cut_ms)
+        state.rows = {name: one for name, one in state.rows.items() if name in kept}
+        state.gone += known - state.history
+        folded = performer.fold(
+            key.decode(), state.events, state.performances, self._publisher.span_ms
+        )
+        told = {row.fact_id for row in folded.rows}
+        for fact_id in [fact_id for fact_id in state.ledger if fact_id not in told]:
+            self._publisher.freeze(state.ledger.pop(fact_id).contributions)
+        out.put(key, encode_state(state))
+
+
+def _apart(
+    messages: Iterable[PerformanceMessage], frozen_ms: int
+) -> tuple[list[Event], list[PerformanceMessage]]:
+    """State events from before what is frozen, and everything else."""
+    late, others = [], []
+    for message in messages:
+        if message.state is not None and message.state.occurred_ms < frozen_ms:
+            late.append(message.state)
+        else:
+            others.append(message)
+    return late, others
+
+
+_DAY_MS: Final = 86_400_000
+
+
+def _end_of_day(state: PerformerState, messages: Iterable[PerformanceMessage]) -> int:
+    """The end of the latest day that is told of: a history is looked at once for each day."""
+    told = [state.told_ms]
+    for message in messages:
+        if message.state is not None:
+            told.append(message.state.occurred_ms)
+        elif isinstance(message.row, StintRow):
+            told.append(message.row.closed_ms or message.row.accepted_ms)
+        elif isinstance(message.row, ShiftRow):
+            told.append(message.row.ends_ms)
+    return (max(told) // _DAY_MS + 1) * _DAY_MS - 1
+
 
 def _learn(state: PerformerState, messages: Iterable[PerformanceMessage]) -> int:
     """Take over what was told; the count of events that were known already."""
@@ -87,10 +190,11 @@ def _learn(state: PerformerState, messages: Iterable[PerformanceMessage]) -> int
         if message.state is not None:
             events.append(message.state)
             continue
-        if message.frozen:
-            continue
         known = state.rows.get(message.name)
-        if known is None or message.version >= known.version:
+        if message.frozen:
+            if known is not None:
+                state.rows[message.name] = replace(known, frozen=True)
+        elif known is None or message.version >= known.version:
             state.rows[message.name] = Known(message.version, message.row)
     return admit(state.events, state.seen, events)
 
@@ -100,8 +204,7 @@ class _Versions:
 
     def __init__(self, state: PerformerState) -> None:
         self._rows = {performer.session_id(name): known for name, known in state.rows.items()}
-        known = sum(told(known.version) + 1 for known in state.rows.values())
-        self._history = known + len(state.events) + len(state.seen) + state.dues
+        self._history = state.history
 
     def __call__(self, fact_id: str) -> int:
         known = self._rows.get(fact_id)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from pipeline.kpi import catalogue
 from pipeline.kpi.plan import Plan
+from pipeline.stages.performers import decode_state as decode_performer
 from pipeline.stages.wire import DIRTY, FROZEN, LATE, control_kind
 from schemas.exhibit_file import load_exhibit
 from schemas.topics import FACTS
@@ -137,3 +138,65 @@ def test_batches_and_restarts_change_neither_values_nor_what_is_late(plan, data)
 
 def told_beside_ids(world: World) -> set[tuple[str, str]]:
     return {(one["interaction_id"], one["event_id"]) for one in told_beside(world, LATE)}
+
+
+SHIFTS = """
+exhibit: shifts
+windows: [{tumbling: day}, all]
+kpis:
+  - {kpi: login_time}
+  - {kpi: concurrent_aht}
+  - {kpi: performers_by_state, parameters: {state: available}}
+"""
+
+
+def shift(day: int) -> list[dict[str, Any]]:
+    """An hour of work of ann, with one call of ten minutes in it."""
+    state = {"channel": "voice", "interaction_id": "ann", "performer_id": "ann"}
+    call = {"channel": "voice", "interaction_id": f"d{day}", "performer_id": "ann"}
+    at = day * DAY
+    return [
+        {
+            **state, "kind": "performer_state", "state": "available", "at": at,
+            "event_id": f"in{day}",
+        },
+        {**call, "kind": "accepted", "at": at + 600, "event_id": f"a{day}"},
+        {**call, "kind": "completed", "at": at + 1200, "event_id": f"c{day}"},
+        {
+            **state, "kind": "performer_state", "state": "offline", "at": at + 3600,
+            "event_id": f"out{day}",
+        },
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("anew", [False, True], ids=["", "owners fall"])
+def test_a_performer_is_no_more_than_what_is_not_frozen(anew):
+    """The horizon of working time is 9 days, and a contact's own record stays for as long."""
+    world = World(Plan([load_exhibit(SHIFTS)], catalogue.load()), 2)
+    for day in range(25):
+        for row in shift(day):
+            world.say(event(row, 0))
+        world.run()
+        pass_time(world, day + 0.5)
+        if anew:
+            for owned in world.owned:
+                world.begin_anew(owned.stage, owned.number)
+            pass_time(world, day + 0.6)
+    found = {v.name: (v.numerator, v.denominator) for v in world.values() if v.window.kind == "all"}
+    # 25 days of 3,600 s; 25 calls of 600 s.
+    assert found["login_time"][0] == 90_000_000
+    assert found["concurrent_aht"] == (15_000_000, 25)
+    assert found["performers_by_state"][0] == 0
+    (state,) = [
+        decode_performer(value)
+        for owned in world.owned
+        if owned.stage == "performers"
+        for key, value in owned.state.items()
+        if not key.startswith(b"\0")
+    ]
+    assert len(state.events) <= 2 * 12
+    assert len(state.rows) <= 12
+    late = {**shift(1)[0], "event_id": "late"}
+    world.say(event(late, 0))
+    world.run()
+    assert ("ann", "late") in told_beside_ids(world)
