@@ -30,7 +30,7 @@ def last_cut(
     told = [moment for moment in moments(events) if moment.at_ms < floor_ms]
     spans = [_span(row) for row in rows.values()]
     first_open_ms = min((_span(rows[name])[0] for name in open_rows), default=floor_ms)
-    places = {floor_ms, *(end for _, end in spans), *(moment.at_ms for moment in told)}
+    places = {floor_ms, *(at for span in spans for at in span), *(m.at_ms for m in told)}
     tried = sorted((at for at in places if at <= min(floor_ms, first_open_ms)), reverse=True)
     for at_ms in tried[:_TRIED]:
         before = [moment for moment in told if moment.at_ms < at_ms]
