@@ -62,6 +62,7 @@ class Exhibits:
         self._pending: defaultdict[str, list[_Pending]] = defaultdict(list)
         self._epochs: dict[str, int] = {}
         self._floor_ms = 0
+        self._let_go_ms = 0
         self._buckets = Buckets(state)
         self._asked: Tick | None = None
         self._exhibits = Configuration({}, {})
@@ -81,7 +82,7 @@ class Exhibits:
             del self._merges[identity]
         for identity in wanted.keys() - self._merges.keys():
             merge = self._merges[identity] = Merge(wanted[identity])
-            merge.let_go(self._floor_ms)
+            merge.let_go(self._let_go_ms)
             merge.advance(self.clock_ms)
         self._exhibit_of = {
             group.key: identity
@@ -133,10 +134,10 @@ class Exhibits:
                 complete=aligned.complete or asked.complete,
             )
         self.clock_ms = max(self.clock_ms, aligned.tick_ms)
+        # What goes by the floor that is told now is published once more before it does.
+        self._let_go_ms, self._floor_ms = self._floor_ms, max(self._floor_ms, aligned.floor_ms)
         for merge in self._merges.values():
-            merge.let_go(self._floor_ms)
-        # What goes now is published once more before it does.
-        self._floor_ms = max(self._floor_ms, aligned.floor_ms)
+            merge.let_go(self._let_go_ms)
         for source, pending in self._pending.items():
             self._apply_due(source, pending)
         for source, epoch in self.clock.epochs(self.clock_ms):
@@ -184,7 +185,7 @@ class Exhibits:
                 self._retire_before(name, version, out)
         for name in changed:
             self._withdraw(name, out, show)
-        for key in self._buckets.let_go(self._floor_ms):
+        for key in self._buckets.let_go(self._let_go_ms):
             # The value stays where it was stored: it is final, and only held here no longer.
             out.delete(key, ((CONTROL_HEADER, FROZEN),))
             show(key, None)

@@ -90,6 +90,18 @@ def test_corrections_of_any_age(plan, partitions, anew):
         )  # fmt: skip
 
 
+def test_a_clock_that_leaps_beyond_the_horizon_leaves_no_bucket_unpublished(plan):
+    world = World(plan, 2)
+    for told in STORY[:6]:
+        world.say(event(told.row, 0))
+    world.tick(START_MS + 40 * DAY * 1_000)
+    world.run()
+    assert value(world, "asa", "tumbling") == value(world, "asa", "all") == (30_000, 2)
+    pass_time(world, 41)
+    assert value(world, "asa", "tumbling") is None
+    assert value(world, "asa", "all") == (30_000, 2)
+
+
 def test_what_was_let_go_and_corrected_is_told(plan):
     world = play(plan, 2, until=45)
     dirty = told_beside(world, DIRTY)
