@@ -9,7 +9,7 @@ CREATE TABLE IF NOT EXISTS late_records
     `channel` LowCardinality(String) COMMENT 'channel of the interaction',
     `occurred_ms` Int64 CODEC(T64, ZSTD(1)) COMMENT 'when it happened, by the source\'s clock',
     `clock_ms` Int64 CODEC(T64, ZSTD(1)) COMMENT 'clock of the log when it came',
-    `content_hash` Int64 COMMENT 'hash of what it says of the interaction',
+    `content_hash` UInt64 COMMENT 'hash of its content, as in interaction_events',
     `reason` LowCardinality(String) COMMENT 'late: it tells of what is frozen; detached: an annotation whose interaction is not known',
     `version` UInt64 COMMENT 'the highest replaces the others',
     `deleted` UInt8 COMMENT '1 once the interaction of a detached annotation has come',
@@ -24,7 +24,7 @@ CREATE TABLE IF NOT EXISTS frozen_interactions
 (
     `interaction_id` String COMMENT 'interaction of which the stream keeps nothing but sums',
     `event_ids` Array(String) CODEC(ZSTD(3)) COMMENT 'events that were counted',
-    `content_hashes` Array(Int64) COMMENT 'hash of what each of them said',
+    `content_hashes` Array(UInt64) COMMENT 'hash of the content of each of them, as in interaction_events',
     `clock_ms` Int64 CODEC(T64, ZSTD(1)) COMMENT 'clock of the log when it froze',
     `clock_at` DateTime64(3, 'UTC') ALIAS fromUnixTimestamp64Milli(`clock_ms`, 'UTC') COMMENT 'clock of the log when it froze'
 )
