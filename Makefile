@@ -20,7 +20,7 @@ EVENTS ?= 2000000
 RUNS ?= 3
 PARTS ?=
 
-.PHONY: help run run-kafka test check deploy-check ci bench bench-peers truth audit audit-short faults faults-short docs format lock services clean
+.PHONY: help run run-kafka test check deploy-check ci bench bench-peers truth audit audit-short faults faults-short alerts alerts-short tour docs format lock services clean
 
 help: ## List every target.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -45,7 +45,7 @@ check: $(DEV_SETUP) ## Formatting, lint, types, import law, freshness of what is
 deploy-check: $(DEV_SETUP) ## Image, Compose, Kubernetes, rules and dashboards, without a container engine.
 	@PYTHON=$(BIN)/python docker/check.sh
 
-ci: check deploy-check test audit-short faults-short ## What continuous integration runs.
+ci: check deploy-check test audit-short faults-short alerts-short tour ## What continuous integration runs.
 
 truth: $(DEV_SETUP) services ## 200,000 events, two workers, a SIGKILL: every value against SQL and the simulator.
 	@CXSTREAM_TRUTH_EVENTS=200000 $(PYTEST) tests/integration/test_truth.py
@@ -62,6 +62,15 @@ faults: $(DEV_SETUP) services ## Every fault on a real Kafka and ClickHouse, ten
 faults-short: $(DEV_SETUP) services ## Kills, broker restarts, ClickHouse cut off, poison.
 	@$(PYTEST) tests/faults/test_short.py
 
+alerts: $(DEV_SETUP) services ## Every alert fires on its cause and clears, on real services, with short windows.
+	@$(PYTEST) tests/alerts
+
+alerts-short: $(DEV_SETUP) services ## The same for a few of them.
+	@$(PYTEST) tests/alerts -k "quiet or silent or refused or ClickHouse"
+
+tour: $(DEV_SETUP) services ## docs/tour.md and the restores of docs/deploy.md, run from the pages.
+	@$(PYTEST) tests/tour
+
 bench: $(DEV_SETUP) services ## What a message costs beside a plain loop and stock Faust, on a real Kafka: EVENTS=2000000, RUNS=3, PARTS="layer".
 	@$(BIN)/python -m tests.bench $(PARTS) --events $(EVENTS) --runs $(RUNS)
 
@@ -77,9 +86,13 @@ format: $(DEV_SETUP) ## Format and repair what can be repaired.
 	@$(BIN)/ruff format .
 
 lock: ## Write the lock files anew from pyproject.toml (needs uv).
-	@for group in run dev; do \
-		out=requirements$$([ $$group = dev ] && echo -dev || true).lock; \
-		uv pip compile pyproject.toml --group build $$([ $$group = dev ] && echo --group dev || true) \
+	@for kind in run dev tracing; do \
+		case $$kind in \
+			run) out=requirements.lock; more=;; \
+			dev) out=requirements-dev.lock; more="--group dev --extra tracing";; \
+			tracing) out=requirements-tracing.lock; more="--extra tracing";; \
+		esac; \
+		uv pip compile pyproject.toml --group build $$more \
 			--universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 			--no-emit-index-url --no-emit-find-links --quiet --output-file $$out; \
 	done

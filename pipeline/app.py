@@ -17,10 +17,12 @@ from agents.intake import intake
 from agents.journeys import journeys
 from agents.lifecycle import lifecycle
 from agents.performers import performers
+from pipeline import metrics
+from pipeline.dead_letters import ADVICE
 from pipeline.folds.silence import Silence
 from pipeline.health import Health
 from pipeline.identity import CustomerKeys
-from pipeline.microbatch import BatchApp, Broker, Observers
+from pipeline.microbatch import BatchApp, Broker, Observer, Observers
 from pipeline.observers import StageMetrics
 from pipeline.settings import ROLES, Role
 from pipeline.stages.configuration import Configuration
@@ -48,6 +50,7 @@ class Wiring:
         until_ms: Intake leaves later events out.
         refusal_limit: Makes what stops the worker when too much of a partition is refused.
         health: Judges the stages.
+        observers: Who else is told what stages do.
     """
 
     broker: Broker
@@ -65,6 +68,7 @@ class Wiring:
     refusal_limit: Callable[[], RefusalLimit | None] = lambda: None
     silence: Silence = field(default_factory=Silence)
     health: Health = field(default_factory=Health)
+    observers: Sequence[Observer] = ()
 
 
 class Worker:
@@ -76,12 +80,15 @@ class Worker:
 
     def _app(self, role: Role) -> BatchApp:
         wiring = self._wiring
-        observer = Observers(StageMetrics(), wiring.health)
+        observer = Observers(StageMetrics(), wiring.health, *wiring.observers)
         app = BatchApp(f"{wiring.group_prefix}-{role}", wiring.broker, observer)
         started_with = Configuration.of(wiring.exhibits)
         lasting = wiring.broker.transactional
         match role:
             case "intake":
+                # A counter that is born with its first count shows no increase.
+                for reason in ADVICE:
+                    metrics.DEAD_LETTERS.labels(reason)
                 intake(
                     app,
                     wiring.sources,

@@ -13,6 +13,11 @@ class StageMetrics(Observer):
         self._ready: set[tuple[str, str, int]] = set()
         self._restoring: set[tuple[str, str, int]] = set()
 
+    def added(self, stage: str) -> None:
+        """Counters of failures begin at 0: one born with its first count shows no increase."""
+        metrics.CHECKPOINTS_FAILED.labels(stage)
+        metrics.RESTORES_FAILED.labels(stage)
+
     def assigned(self, stage: str, owned: int, total: int) -> None:  # noqa: ARG002
         """The group has spoken."""
         metrics.STAGE_PARTITIONS.labels(stage).set(total)

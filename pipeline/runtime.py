@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Sequence
 from functools import partial
+from importlib import import_module
 from importlib.metadata import version
 from typing import Any
 
@@ -13,7 +14,7 @@ from pipeline.app import Wiring, sources
 from pipeline.health import Health
 from pipeline.http_server import serve
 from pipeline.identity import CustomerKeys, parse_key, read_key
-from pipeline.microbatch import Broker
+from pipeline.microbatch import Broker, Observer
 from pipeline.settings import Settings
 from pipeline.stages.limits import RefusalLimit
 from schemas.exhibit import Exhibit
@@ -40,6 +41,7 @@ def wiring_of(settings: Settings, broker: Broker, exhibits: Sequence[Exhibit]) -
     Raises:
         UnknownPlatformError: for a platform there is no module of.
         IdentityKeyError: where one is needed and there is none.
+        TracingMissingError: where traces are asked for without the extra.
     """
     return Wiring(
         broker=broker,
@@ -52,7 +54,25 @@ def wiring_of(settings: Settings, broker: Broker, exhibits: Sequence[Exhibit]) -
         wall_clock=settings.ticks == "wall",
         refusal_limit=partial(RefusalLimit, settings.refused_streak, settings.refused_ratio),
         health=Health(settings.live_seconds),
+        observers=_traces(settings),
     )
+
+
+class TracingMissingError(ValueError):
+    """Traces are asked for, and what they are made with is not installed."""
+
+
+def _traces(settings: Settings) -> tuple[Observer, ...]:
+    if settings.traces == "off":
+        return ()
+    try:
+        tracing = import_module("pipeline.tracing")
+    except ImportError as error:
+        raise TracingMissingError(
+            "CXSTREAM_TRACES=otlp needs the extra tracing: "
+            "pip install --require-hashes -r requirements-tracing.lock"
+        ) from error
+    return (tracing.StageTraces(tracing.exporting_tracer()),)
 
 
 def _customer_keys(settings: Settings) -> CustomerKeys | None:

@@ -80,6 +80,14 @@ class Settings(BaseSettings):
     live_seconds: Annotated[float, Field(ge=1, le=3600)] = Field(
         LIVE_SECONDS, description="work without progress for longer is stuck: /health/live is 503"
     )
+    linger_seconds: Annotated[float, Field(ge=0, le=300)] = Field(
+        15.0,
+        description="a worker whose stage failed shows its metrics for so long before it ends, "
+        "so that they are scraped",
+    )
+    traces: Literal["off", "otlp"] = Field(
+        "off", description="send OpenTelemetry traces, to where OTEL_EXPORTER_OTLP_ENDPOINT says"
+    )
     tick_seconds: Annotated[float, Field(ge=0.1, le=60)] = Field(
         1.0, description="how often the log's clock ticks"
     )

@@ -29,6 +29,7 @@ COMMANDS: Final = {
     "recompute": "Compute values again that late corrections changed beyond the horizon.",
     "topics": "See and make the topics of a cluster.",
     "migrate": "See and make the tables in ClickHouse.",
+    "rebuild": "Write a lost log anew from ClickHouse.",
     "keys": "Make the secret of customer keys.",
     "dead-letters": "See refused records, and send them back.",
 }

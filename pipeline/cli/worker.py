@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from functools import partial
 from typing import Annotated
@@ -61,6 +61,22 @@ async def _run(settings: Settings, bootstrap: str, exhibits: list[Exhibit]) -> N
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    try:
+        await _work(settings, bootstrap, exhibits, stop)
+    except StageFailedError:
+        # Partitions are given up. What the counters say last must be seen by somebody.
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), settings.linger_seconds)
+        raise
+
+
+class StageFailedError(RuntimeError):
+    """A stage ended by itself, which is always an error."""
+
+
+async def _work(
+    settings: Settings, bootstrap: str, exhibits: list[Exhibit], stop: asyncio.Event
+) -> None:
     async with AsyncExitStack() as stack:
         wiring = wiring_of(settings, broker_of(settings, bootstrap), exhibits)
         if "exhibits" in settings.roles:
@@ -84,7 +100,7 @@ async def _run(settings: Settings, bootstrap: str, exhibits: list[Exhibit]) -> N
             stack.callback(asyncio.create_task(again).cancel)
         await asyncio.wait({failed, stopped}, return_when=asyncio.FIRST_COMPLETED)
         if failed.done():
-            raise RuntimeError(f"a stage failed: {failed.result()!r}")
+            raise StageFailedError(f"a stage failed: {failed.result()!r}")
         failed.cancel()
         log.info("worker_stopping")
 

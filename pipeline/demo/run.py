@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import shlex
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -37,6 +39,7 @@ from pipeline.simulator.simulator import SOURCE
 from schemas.exhibit import Exhibit
 from schemas.topics import KPIS
 from sinks.clickhouse import definitions
+from sinks.clickhouse.accepted import accepted_events
 from sinks.clickhouse.client import connect
 from sinks.clickhouse.coalesce import Coalescer
 from sinks.clickhouse.migrate import apply as migrate
@@ -83,6 +86,8 @@ async def demo(settings: Settings, options: Options) -> None:
     began = time.monotonic()
     stop = _stop_on_signals()
     async with AsyncExitStack() as stack:
+        # First in, last out: the files go when nothing runs any more.
+        stack.callback(_forget, settings)
         clickhouse = await asyncio.to_thread(
             EmbeddedClickHouse(settings.data_dir / "clickhouse").start
         )
@@ -114,7 +119,7 @@ async def demo(settings: Settings, options: Options) -> None:
         stack.push_async_callback(feeder.close)
         since = await _since(client)
         if not lasting:
-            fed = await feeder.again(_stored(client))
+            fed = await feeder.again(accepted_events(client, datetime.now(UTC) - LIVE_HORIZON))
             if fed:
                 options.say(f"fed {fed:,} earlier events again from ClickHouse")
             if broker.pacer is not None:
@@ -226,6 +231,7 @@ def _tell(
     say(f"ClickHouse  {clickhouse.url} user {database.user}, native port {clickhouse.native_port}")
     say("query it    .venv/bin/cxstream sql 'SELECT * FROM kpis LIMIT 10'")
     where = {
+        "pid": os.getpid(),
         "wallboard": page,
         "kafka": broker.bootstrap,
         "metrics": address,
@@ -238,6 +244,30 @@ def _tell(
         },
     }
     (settings.data_dir / "run.json").write_text(json.dumps(where, indent=1) + "\n", "utf-8")
+    _write_environment(settings, broker, database)
+
+
+def _write_environment(settings: Settings, broker: Broker, database: ClickHouseSettings) -> None:
+    """Settings that let every command reach the parts of this demonstration."""
+    told = {
+        "BOOTSTRAP": broker.bootstrap,
+        "PARTITIONS": settings.partitions,
+        "IDENTITY_KEY_FILE": settings.identity_key_file.resolve(),
+        "CLICKHOUSE_HOST": database.host,
+        "CLICKHOUSE_PORT": database.port,
+        "CLICKHOUSE_USER": database.user,
+        "CLICKHOUSE_PASSWORD": database.password.get_secret_value(),
+        "CLICKHOUSE_DATABASE": database.database,
+    }
+    lines = [f"export CXSTREAM_{name}={shlex.quote(str(value))}\n" for name, value in told.items()]
+    path = settings.data_dir / "run.env"
+    path.touch(mode=0o600)
+    path.write_text("".join(lines), "utf-8")
+
+
+def _forget(settings: Settings) -> None:
+    for name in ("run.json", "run.env"):
+        (settings.data_dir / name).unlink(missing_ok=True)
 
 
 async def _since(client: AsyncClient) -> str:
@@ -259,23 +289,6 @@ async def _never_signed_off(client: AsyncClient) -> list[PerformerLeft]:
         parameters={"source": SOURCE},
     )
     return [PerformerLeft(*row) for row in found.result_rows]
-
-
-async def _stored(client: AsyncClient) -> AsyncIterator[tuple[str, str, int]]:
-    """Events within the live horizon, and what was ever planned, as they were accepted."""
-    floor = datetime.now(UTC) - LIVE_HORIZON
-    stream = await client.query_row_block_stream(
-        "SELECT if(kind = 'performer_state', ifNull(performer_id, interaction_id), "
-        "interaction_id), "
-        "event, toUnixTimestamp64Milli(accepted_at) FROM interaction_events FINAL "
-        "WHERE occurred_at >= {floor:DateTime64(3)} OR kind = 'plan' "
-        "ORDER BY accepted_at, event_id",
-        parameters={"floor": floor},
-    )
-    async with stream:
-        async for block in stream:
-            for row in block:
-                yield row
 
 
 def _stop_on_signals() -> asyncio.Event:

@@ -13,6 +13,7 @@ import os
 import secrets
 from pathlib import Path
 from typing import Final
+from xml.sax.saxutils import escape
 
 from pipeline.embedded.process import ServiceMissing, free_ports, http_ok, python_module
 from pipeline.embedded.server import Server
@@ -30,6 +31,7 @@ _CONFIG: Final = """\
     <users_config>users.xml</users_config>
     <timezone>UTC</timezone>
     <max_server_memory_usage>{memory_bytes}</max_server_memory_usage>
+    <backups><allowed_path>{backups}</allowed_path></backups>
 </clickhouse>
 """
 
@@ -69,7 +71,8 @@ _USERS: Final = """\
 class EmbeddedClickHouse(Server):
     """ClickHouse on a folder: ``with EmbeddedClickHouse(folder) as server: server.http_port``.
 
-    Data and password stay in the folder between starts.
+    Data and password stay in the folder between starts. Backups (``TO File('name')``) lie in its
+    folder ``backups``.
 
     Args:
         folder: home of configuration, data, password and log; made if missing.
@@ -149,6 +152,7 @@ class EmbeddedClickHouse(Server):
             http_port=self.http_port,
             native_port=self.native_port,
             memory_bytes=self._memory_bytes,
+            backups=escape(f"{self.folder / 'backups'}/"),
         )
         users = _USERS.format(host=HOST, user=USER, password_sha256=digest)
         _write_private(self.folder / "config.xml", config)

@@ -69,6 +69,23 @@ class PrometheusServer(Server):
         result: list[dict[str, Any]] = self._api("query", {"query": expression})["result"]
         return result
 
+    def scrape(self, targets: Sequence[str]) -> None:
+        """Scrape these targets from now on, and no others; seen within a second or two."""
+        self._targets = list(targets)
+        if self.folder.exists():
+            self._tell_targets()
+
+    def firing(self) -> list[dict[str, str]]:
+        """Labels of the alerts that fire now."""
+        return [sample["metric"] for sample in self.query('ALERTS{alertstate="firing"}')]
+
+    def _tell_targets(self) -> None:
+        # Replaced as a whole, since Prometheus watches the file.
+        told = self.folder / "targets.json"
+        new = told.with_suffix(".new")
+        new.write_text(json.dumps([{"targets": self._targets}]), encoding="utf-8")
+        new.replace(told)
+
     def healthy_targets(self) -> list[str]:
         """Return the scrape addresses whose last scrape succeeded."""
         active = self._api("targets", {"state": "active"})["activeTargets"]
@@ -106,9 +123,18 @@ class PrometheusServer(Server):
             },
             "rule_files": self._rule_files,
             "scrape_configs": [
-                {"job_name": JOB, "static_configs": [{"targets": self._targets}]},
+                {
+                    "job_name": JOB,
+                    "file_sd_configs": [
+                        {
+                            "files": [str(self.folder / "targets.json")],
+                            "refresh_interval": "1s",
+                        }
+                    ],
+                },
             ],
         }
+        self._tell_targets()
         # JSON is YAML too, and needs no quoting of our own.
         path = self.folder / "prometheus.json"
         path.write_text(json.dumps(configuration, indent=2), encoding="utf-8")

@@ -32,6 +32,9 @@ class Observer:
     def began(self, stage: str, topic: str, partition: int) -> None:
         """A batch was handed to the agent."""
 
+    def committing(self, stage: str, topic: str, partition: int) -> None:
+        """The agent is done with a batch; its checkpoint begins."""
+
     def committed(self, stage: str, topic: str, partition: int, records: int) -> None:
         """A checkpoint of ``records`` is acknowledged."""
 
@@ -79,6 +82,10 @@ class Observers(Observer):
     def began(self, stage: str, topic: str, partition: int) -> None:
         """Tell all."""
         self._tell("began", stage, topic, partition)
+
+    def committing(self, stage: str, topic: str, partition: int) -> None:
+        """Tell all."""
+        self._tell("committing", stage, topic, partition)
 
     def committed(self, stage: str, topic: str, partition: int, records: int) -> None:
         """Tell all."""

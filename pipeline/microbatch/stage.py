@@ -294,6 +294,7 @@ class Stage:
         """Commit ``checkpoint`` in the background; its partition stays busy until it is done."""
         partition = checkpoint.partition
         if not partition.dropped:
+            self.app.observer.committing(self.name, partition.tp.topic, partition.number)
             partition.task = self._spawn(self._commit(checkpoint))
 
     async def commit_offset(self, partition: Partition, offset: int) -> None:

@@ -29,6 +29,10 @@ class Scale:
             told += f"{count}{letter}" if count else ""
         return told
 
+    def bound(self, seconds: float, least: float = 10) -> str:
+        """A bound on seconds, scaled too, but never below what a healthy pipeline needs."""
+        return f"{max(seconds * self.factor, least):g}"
+
 
 @dataclass(frozen=True)
 class Condition:

@@ -218,6 +218,7 @@ def _pipeline() -> Iterable[Panel]:
         Ask(errors("cx_ignored_total"), "no KPI needs them"),
         Ask(errors("cx_events_skewed_total"), "ahead of their record"),
         Ask(errors("cx_dead_letters_total"), "refused"),
+        Ask(errors("cx_late_records_total"), "later than the horizon"),
     )
     yield row("ClickHouse")
     yield series("Rows", Ask(rate("cx_sink_rows_total", "table"), "{{table}}"), unit="cps")

@@ -63,7 +63,7 @@ def alerts(scale: Scale, exhibits: Iterable[Exhibit]) -> list[Alert]:
     """Every alert on the pipeline, freshness of ``exhibits`` included."""
     return [
         *_workers(scale),
-        *_freshness(exhibits),
+        *_freshness(scale, exhibits),
         *_progress(scale),
         *_refusals(scale),
         *_sink(scale),
@@ -102,10 +102,11 @@ def _workers(scale: Scale) -> Iterable[Alert]:
     )  # fmt: skip
 
 
-def _freshness(exhibits: Iterable[Exhibit]) -> Iterable[Alert]:
+def _freshness(scale: Scale, exhibits: Iterable[Exhibit]) -> Iterable[Alert]:
     yield Alert(
-        "CxExhibitClockBehind", (Condition("exhibit:cx_clock_age_seconds", "> 30"),), 60,
-        "critical", "Values of {{ $labels.exhibit }} are {{ $value | humanizeDuration }} old.",
+        "CxExhibitClockBehind",
+        (Condition("exhibit:cx_clock_age_seconds", f"> {scale.bound(30)}"),), 60, "critical",
+        "Values of {{ $labels.exhibit }} are {{ $value | humanizeDuration }} old.",
     )  # fmt: skip
     yield Alert(
         "CxPartitionsStale",
@@ -124,7 +125,8 @@ def _freshness(exhibits: Iterable[Exhibit]) -> Iterable[Alert]:
 def _progress(scale: Scale) -> Iterable[Alert]:
     yield Alert(
         "CxStageBehind",
-        (Condition('stage:cx_drain_seconds{stage!~"sink.*"}', "> 60"),), 300, "critical",
+        (Condition('stage:cx_drain_seconds{stage!~"sink.*"}', f"> {scale.bound(60)}"),),
+        300, "critical",
         "Stage {{ $labels.stage }} needs {{ $value | humanizeDuration }} to catch up.",
     )  # fmt: skip
     yield Alert(
@@ -150,7 +152,7 @@ def _progress(scale: Scale) -> Iterable[Alert]:
 
     yield Alert(
         "CxSourceSilent",
-        (Condition("source:cx_silence_seconds", f"> {round(900 * scale.factor)}"),), 60, "warning",
+        (Condition("source:cx_silence_seconds", f"> {scale.bound(900)}"),), 60, "warning",
         "{{ $labels.source }} has told nothing for {{ $value | humanizeDuration }}.",
     )  # fmt: skip
 
@@ -180,7 +182,8 @@ def _refusals(scale: Scale) -> Iterable[Alert]:
 def _sink(scale: Scale) -> Iterable[Alert]:
     yield Alert(
         "CxSinkBehind",
-        (Condition('stage:cx_drain_seconds{stage=~"sink.*"}', "> 300"),), 600, "warning",
+        (Condition('stage:cx_drain_seconds{stage=~"sink.*"}', f"> {scale.bound(300)}"),),
+        600, "warning",
         "ClickHouse is behind: {{ $labels.stage }} needs {{ $value | humanizeDuration }}.",
     )  # fmt: skip
     retries = _none_yet("cx_sink_retries_total", "table", scale.of(300), "cx_sink_rows_total")

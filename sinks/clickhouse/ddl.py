@@ -199,6 +199,10 @@ def fact_table(kind: str) -> str:
     return f"facts_{kind}"
 
 
+TABLES: Final = ("interaction_events", "kpi_values", "dead_letters", *map(fact_table, VIEWS))
+"""Tables that rows are written to."""
+
+
 def fact_table_ddl(kind: str) -> str:
     """CREATE TABLE of a fact kind."""
     lines = [column.definition for column in fact_columns(kind)]

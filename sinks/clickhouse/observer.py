@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from pipeline import metrics
 from sinks.base import SinkObserver
+from sinks.clickhouse.ddl import TABLES
 
 
 class SinkMetrics(SinkObserver):
@@ -17,6 +18,9 @@ class SinkMetrics(SinkObserver):
 
     def __init__(self, on_retry: Callable[[], None] = lambda: None) -> None:
         self._on_retry = on_retry
+        # A counter that is born with its first count shows no increase.
+        for table in TABLES:
+            metrics.SINK_REJECTED.labels(table)
 
     def inserted(self, table: str, rows: int, seconds: float) -> None:
         """``rows`` were acknowledged."""

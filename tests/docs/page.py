@@ -2,8 +2,8 @@
 
 - ``<!-- file: NAME -->``: the block is a file.
 - ``<!-- run -->``: the block is run and must end with 0. ``run: background`` leaves it running,
-  ``run: until output`` repeats it until the output is as the page says, ``needs NAME`` wants a
-  program to be installed.
+  ``run: until output`` repeats it until the output is as the page says, ``run: until done`` until
+  it ends with 0, ``needs NAME`` wants a program to be installed.
 - ``<!-- output -->``: what the run before it prints.
 """
 
@@ -31,7 +31,7 @@ _BLOCK = re.compile(
     re.DOTALL,
 )
 RUN_SECONDS = 120.0
-UNTIL_SECONDS = 60.0
+UNTIL_SECONDS = 240.0
 
 
 class Block(NamedTuple):
@@ -83,7 +83,7 @@ class Runner:
         for child in self._children:
             child.send_signal(signal.SIGINT)
         for child in self._children:
-            assert child.wait(30) == 0, (self.folder / "background.txt").read_text("utf-8")
+            assert child.wait(60) == 0, (self.folder / "background.txt").read_text("utf-8")
 
     def _can(self, block: Block) -> bool:
         needed = re.search(r"needs (\S+)", block.how)
@@ -115,7 +115,7 @@ class Runner:
                 )  # fmt: skip
             self.started(self.folder)
             return
-        until = time.monotonic() + (UNTIL_SECONDS if "until output" in block.how else 0)
+        until = time.monotonic() + (UNTIL_SECONDS if "until" in block.how else 0)
         while True:
             done = subprocess.run(
                 argv, cwd=self.folder, env=environment, capture_output=True, check=False,

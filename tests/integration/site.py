@@ -210,6 +210,7 @@ class Site:
             "CXSTREAM_PARTITIONS": str(PARTITIONS),
             "CXSTREAM_REPLICATION": str(replication),
             "CXSTREAM_TICKS": "external",
+            "CXSTREAM_LINGER_SECONDS": "0",
             "CXSTREAM_SESSION_TIMEOUT_MS": str(session_timeout_ms),
             "CXSTREAM_IDENTITY_KEY_FILE": str(folder / "identity.key"),
         }
@@ -323,9 +324,18 @@ class Site:
         """Wait until the broker has acknowledged everything."""
         assert self.producer.flush(60) == 0
 
-    def tick(self, at_ms: int, *, complete: bool = True, moving_only: bool = False) -> None:
+    def tick(
+        self,
+        at_ms: int,
+        *,
+        complete: bool = True,
+        moving_only: bool = False,
+        publish_all: bool = True,
+    ) -> None:
         """Let the clock of every partition be ``at_ms`` and every value be published."""
-        tick = Tick("", 0, at_ms, publish_all=True, complete=complete, moving_only=moving_only)
+        tick = Tick(
+            "", 0, at_ms, publish_all=publish_all, complete=complete, moving_only=moving_only
+        )
         value, headers = tick_record(tick)
         for number in range(PARTITIONS):
             self.produce(value, topic=INTERACTIONS, partition=number, headers=headers)

@@ -80,6 +80,13 @@ def test_windows_scale(factor, seconds, text):
     assert Scale(factor).of(seconds) == text
 
 
+@pytest.mark.parametrize(
+    ("factor", "seconds", "text"), [(1, 900, "900"), (0.05, 900, "45"), (0.05, 30, "10")]
+)
+def test_bounds_scale_but_not_below_what_a_healthy_pipeline_needs(factor, seconds, text):
+    assert Scale(factor).bound(seconds) == text
+
+
 def test_conditions_are_joined():
     alert = Alert("A", (Condition("a", "> 1"), Condition("b", "== 0")), 60, "info", "It is so.",
                   matching="on (stage)")  # fmt: skip
