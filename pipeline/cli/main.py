@@ -25,6 +25,7 @@ COMMANDS: Final = {
     "sql": "Ask the ClickHouse of a running demo.",
     "inventory": "List the AI performers of every KCR task.",
     "exhibit": "Check, explain, compare, report and change exhibits.",
+    "plan": "Size an installation from what the benchmark has measured.",
     "audit": "Compare published values with a second computation in SQL.",
     "recompute": "Compute values again that late corrections changed beyond the horizon.",
     "topics": "See and make the topics of a cluster.",
