@@ -42,6 +42,7 @@ from tests.bench.layer import PLAIN_LOOP, RESTORE
 from tests.bench.report import FOLDER, Goal, Report, Row, median_row
 from tests.bench.work import Task
 from tests.integration.site import GROUPS, PARTITIONS, RAW, Process, Site, site, wait_for
+from tests.integration.warehouse import client_of
 from tests.support.services import clickhouse_server
 
 EVENTS: Final = 100_000
