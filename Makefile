@@ -71,7 +71,7 @@ alerts-short: $(DEV_SETUP) services ## The same for a few of them.
 tour: $(DEV_SETUP) services ## docs/tour.md and the restores of docs/deploy.md, run from the pages.
 	@$(PYTEST) tests/tour
 
-bench: $(DEV_SETUP) services ## What a message costs beside a plain loop and stock Faust, on a real Kafka: EVENTS=2000000, RUNS=3, PARTS="layer".
+bench: $(DEV_SETUP) services ## What a message costs beside a plain loop and stock Faust, on a real Kafka: EVENTS=2000000, RUNS=3, PARTS="layer product".
 	@$(BIN)/python -m tests.bench $(PARTS) --events $(EVENTS) --runs $(RUNS)
 
 bench-peers: $(DEV_SETUP) services ## The same work on Kafka Streams, Bytewax, Quix and stock Faust, as far as they install.

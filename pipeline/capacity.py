@@ -1,7 +1,7 @@
 """How large an installation must be: from interactions a day to workers, memory, disk and rows.
 
-All that is known of costs is read from the result file of ``make bench PART=product``; another file
-gives another plan. Arithmetic only: nothing is asked of a running system.
+All that is known of costs is read from the result file of ``make bench PARTS=product``: another
+file gives another plan. Arithmetic only: nothing is asked of a running system.
 """
 
 from __future__ import annotations

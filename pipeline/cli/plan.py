@@ -51,7 +51,7 @@ def _read(file: Path) -> Measured:
     try:
         return msgspec.json.decode(file.read_bytes(), type=Measured)
     except FileNotFoundError:
-        fail(f"{file}: no such file; `make bench PART=product` writes it", Exit.BAD_INPUT)
+        fail(f"{file}: no such file; `make bench PARTS=product` writes it", Exit.BAD_INPUT)
     except (OSError, msgspec.DecodeError) as error:
         fail(f"{file}: {error}", Exit.BAD_INPUT)
 

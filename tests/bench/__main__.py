@@ -16,15 +16,19 @@ from typing import Final
 from rich.console import Console
 
 from pipeline.embedded.kafka import KafkaServer
-from tests.bench import layer, peers
+from tests.bench import layer, peers, product
 from tests.bench.generator import Written, fill
 from tests.bench.harness import WORKER_CORE
 from tests.bench.report import Report
 from tests.support.services import kafka_server
 
 Part = Callable[[str, Written, int, Console], Report]
-PARTS: Final[dict[str, Part]] = {"layer": layer.measure, "peers": peers.measure}
-DEFAULT_PARTS: Final = ("layer",)
+PARTS: Final[dict[str, Part]] = {
+    "layer": layer.measure,
+    "product": product.measure,
+    "peers": peers.measure,
+}
+DEFAULT_PARTS: Final = ("layer", "product")
 BROKER_PROPERTIES: Final = {
     # Two workers that start together are in one generation, as they are in a running group.
     "group.initial.rebalance.delay.ms": "2000",
