@@ -24,7 +24,7 @@ def journeys(app: BatchApp, started_with: Configuration, *, changelog: str | Non
         counts = stage.partition_counts
         publisher = Publisher(
             f"journeys/{number}", state,
-            partial_partitions=counts[PARTIALS], clock_topics={},
+            partitions=counts[CONTACTS], partial_partitions=counts[PARTIALS], clock_topics={},
         )  # fmt: skip
         return Journeys(started_with, publisher, state, sources("lifecycle", counts[INTERACTIONS]))
 
@@ -33,7 +33,7 @@ def journeys(app: BatchApp, started_with: Configuration, *, changelog: str | Non
         "journeys",
         topics=(CONTACTS,),
         outputs=(FACTS, PARTIALS),
-        knows=(INTERACTIONS,),
+        knows=(INTERACTIONS, CONTACTS),
         changelog=changelog,
         memory=memory,
     )

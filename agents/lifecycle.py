@@ -75,6 +75,7 @@ def lifecycle(
         counts = stage.partition_counts
         publisher = Publisher(
             f"lifecycle/{number}", state,
+            partitions=counts[INTERACTIONS],
             partial_partitions=counts[PARTIALS],
             clock_topics={name: counts[name] for name in (CONTACTS, PERFORMANCES)},
         )  # fmt: skip

@@ -28,7 +28,7 @@ def performers(app: BatchApp, started_with: Configuration, *, changelog: str | N
         counts = stage.partition_counts
         publisher = Publisher(
             f"performers/{number}", state,
-            partial_partitions=counts[PARTIALS], clock_topics={},
+            partitions=counts[PERFORMANCES], partial_partitions=counts[PARTIALS], clock_topics={},
         )  # fmt: skip
         return Performers(
             started_with, publisher, state, sources("lifecycle", counts[INTERACTIONS])
@@ -39,7 +39,7 @@ def performers(app: BatchApp, started_with: Configuration, *, changelog: str | N
         "performers",
         topics=(PERFORMANCES,),
         outputs=(FACTS, PARTIALS),
-        knows=(INTERACTIONS,),
+        knows=(INTERACTIONS, PERFORMANCES),
         changelog=changelog,
         memory=memory,
     )

@@ -100,6 +100,21 @@ def plan(
     return changes
 
 
+def check_partitions(bootstrap: str, security: Mapping[str, str] | None = None) -> None:
+    """Refuse to work on topics with different numbers of partitions; those missing are passed over.
+
+    Raises:
+        TopicsError: keys of one topic would not meet their state in another, or no answer.
+    """
+    counts = _partition_counts(_admin(bootstrap, security), TOPICS)
+    if len(set(counts.values())) > 1:
+        listing = ", ".join(f"{name} has {count}" for name, count in sorted(counts.items()))
+        raise TopicsError(
+            f"all topics must have the same number of partitions, but {listing}: keys would part"
+            " from their state"
+        )
+
+
 def apply(
     bootstrap: str, changes: Sequence[Change], security: Mapping[str, str] | None = None
 ) -> None:

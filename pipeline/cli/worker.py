@@ -20,10 +20,12 @@ from pipeline.cli.recompute import keep_recomputing
 from pipeline.cli.settings import kafka_settings
 from pipeline.runtime import (
     broker_of,
+    client_security,
     serve_metrics,
     wiring_of,
 )
 from pipeline.settings import Settings
+from pipeline.topics_admin import TopicsError, check_partitions
 from schemas.exhibit import Exhibit
 from schemas.platforms import UnknownPlatformError
 from schemas.topics import FACTS
@@ -50,10 +52,11 @@ def command(
     settings, brokers = kafka_settings(roles=roles, bootstrap=bootstrap)
     exhibits = read_exhibits(list(settings.exhibits))
     try:
+        check_partitions(brokers, client_security(settings))
         asyncio.run(_run(settings, brokers, exhibits))
     except (UnknownPlatformError, ValueError) as error:
         fail(str(error), Exit.BAD_INPUT)
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, TopicsError) as error:
         fail(str(error))
 
 

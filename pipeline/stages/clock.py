@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Final
 
 import msgspec
 
@@ -11,12 +12,43 @@ from pipeline.stages.wire import TICK, Tick, encode_tick
 META_KEY = b"\0clock"
 
 
+STATE_FORMAT: Final = 1
+"""Format of the state that stages write; a stage reads this one and those before it."""
+
+
+class StateError(RuntimeError):
+    """State that this worker must not go on from: numbers would be wrong."""
+
+
 class Clock(msgspec.Struct, array_like=True):
-    """Durable clock of one source partition; ``floor_ms``: what is older is frozen."""
+    """Durable clock of one source partition, and what its state was written with.
+
+    What is older than ``floor_ms`` is frozen. ``partitions`` are those of the log that the keys
+    were spread over; 0 where it was not noted.
+    """
 
     tick_ms: int = 0
     epoch: int = 0
     floor_ms: int = 0
+    state_format: int = STATE_FORMAT
+    partitions: int = 0
+
+    def check(self, source: str, partitions: int) -> None:
+        """Refuse state of a newer format, or of another number of partitions.
+
+        Raises:
+            StateError: it is one of these.
+        """
+        if self.state_format > STATE_FORMAT:
+            raise StateError(
+                f"the state of {source} was written by a newer version (format {self.state_format},"
+                f" this one reads up to {STATE_FORMAT}): upgrade this worker"
+            )
+        if self.partitions not in (0, partitions):
+            raise StateError(
+                f"the state of {source} is of {self.partitions} partitions, its topic has"
+                f" {partitions}: keys have parted from their state"
+            )
 
 
 encode_clock = msgspec.msgpack.Encoder().encode

@@ -35,6 +35,7 @@ class Publisher:
     Args:
         source: Name of the source: stage and partition.
         state: Restored state, for the clock.
+        partitions: Partitions of the log that the source reads.
         partial_partitions: Partitions of ``cx.partials``.
         clock_topics: Topics whose readers follow this source, with their partition counts.
 
@@ -49,6 +50,7 @@ class Publisher:
         source: str,
         state: Mapping[bytes, bytes],
         *,
+        partitions: int,
         partial_partitions: int,
         clock_topics: Mapping[str, int],
     ) -> None:
@@ -58,6 +60,8 @@ class Publisher:
         self.covers: dict[str, int] = {}
         stored = state.get(META_KEY)
         clock = decode_clock(stored) if stored is not None else Clock()
+        clock.check(source, partitions)
+        self._partitions = partitions
         self.tick_ms = clock.tick_ms
         self.span_ms = clock.tick_ms
         self.floor_ms = clock.floor_ms
@@ -150,7 +154,8 @@ class Publisher:
             key_of_tick = b"tick:" + self.source.encode()
             out.send(topic, key_of_tick, value, partition=number, headers=headers)
         self.base.save(out)
-        out.put(META_KEY, encode_clock(Clock(self.tick_ms, self.epoch, self.floor_ms)))
+        clock = Clock(self.tick_ms, self.epoch, self.floor_ms, partitions=self._partitions)
+        out.put(META_KEY, encode_clock(clock))
 
     def _tell_missed(self, out: Out) -> None:
         """Tell which quarter hours were corrected after they were let go."""

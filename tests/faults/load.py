@@ -19,6 +19,9 @@ HOURS = 6
 POISON_EVERY = 40
 """One record in so many cannot be taken in."""
 
+LATER_EVERY = 7
+"""One event in so many has a field that this version does not know."""
+
 
 class Raw(NamedTuple):
     """One record of the raw topic; either an event or something that must be refused."""
@@ -85,12 +88,13 @@ def load(seed: int, events: int) -> Load:
     disorder = Disorder(DisorderConfig(shuffle_within_ms=60_000, delayed_ratio=0.0), seed)
     records: list[Raw] = []
     for number, event in enumerate(disorder.stream(told)):
+        later = {"told_by_a_later_version": {"of": [number]}} if number % LATER_EVERY == 0 else {}
         if number % POISON_EVERY == 0:
             reason, value = POISON[number // POISON_EVERY % len(POISON)]
             records.append(Raw(str(number).encode(), value, reason=reason))
         records.append(
             Raw(
-                event["interaction_id"].encode(), msgspec.json.encode(event),
+                event["interaction_id"].encode(), msgspec.json.encode(event | later),
                 event_id=event["event_id"], occurred_ms=occurred_at_ms(event),
             )
         )  # fmt: skip

@@ -47,6 +47,7 @@ def batches(plan: Plan) -> Callable[[Iterable[Iterable[Event]]], list[Row]]:
         publisher = Publisher(
             "lifecycle/0",
             {},
+            partitions=1,
             partial_partitions=1,
             clock_topics={CONTACTS: 1, PERFORMANCES: 1},
         )

@@ -225,6 +225,7 @@ class World:
         publisher = Publisher(
             f"{owned.stage}/{number}",
             state,
+            partitions=count,
             partial_partitions=count,
             clock_topics=topics,
         )

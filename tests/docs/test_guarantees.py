@@ -1,0 +1,34 @@
+"""Every promise of the page names a test that exists."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+import pytest
+
+from tests.docs.page import ROOT
+
+PAGE = ROOT / "docs" / "guarantees.md"
+NAMED = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", PAGE.read_text("utf-8"))
+
+
+@pytest.mark.parametrize(("file", "name"), sorted({*NAMED}))
+def test_a_test_that_is_named_exists(file: str, name: str) -> None:
+    tree = ast.parse((ROOT / file).read_text("utf-8"))
+    functions = {
+        node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    }
+    assert not name or name in functions
+
+
+def test_every_row_names_one_and_every_trial_is_named() -> None:
+    rows = re.findall(r"^\| (?!fails|comes|---)(.*) \|$", PAGE.read_text("utf-8"), re.MULTILINE)
+    assert len(rows) > 10
+    assert [row for row in rows if "`tests/" not in row and not row.endswith("the same")] == []
+    trials = {
+        (str(file.relative_to(ROOT)), name)
+        for file in (ROOT / "tests" / "faults").glob("test_*.py")
+        for name in re.findall(r"^(?:async )?def (test_\w+)", file.read_text("utf-8"), re.MULTILINE)
+    }
+    assert trials - {*NAMED} == set()
