@@ -10,7 +10,8 @@ from clickhouse_connect.driver.client import Client
 
 from pipeline.audit.scratch import Scratch, statements
 
-SCRIPT: Final = files("pipeline.audit") / "lifecycle.sql"
+SCRIPTS: Final = files("pipeline.audit") / "sql"
+"""SQL files, run in the order of their names."""
 
 
 class Lifecycle(NamedTuple):
@@ -28,7 +29,12 @@ class Lifecycle(NamedTuple):
 
 
 def lifecycle(
-    client: Client, source: str, scratch: str, as_of_ms: int, events: str = "interaction_events"
+    client: Client,
+    source: str,
+    scratch: str,
+    as_of_ms: int,
+    events: str = "interaction_events",
+    restarts: str = "platform_restarts",
 ) -> Lifecycle:
     """Make facts in the database ``scratch``, made anew, from the accepted events of ``source``.
 
@@ -38,11 +44,15 @@ def lifecycle(
         scratch: Database that is made anew; its tables stay.
         as_of_ms: The clock: events that occurred later are not known.
         events: Table of the events.
+        restarts: Table of the moments at which platforms began anew.
     """
     place = Scratch(client, scratch)
-    parameters = {"source": source, "events": events, "as_of_ms": as_of_ms}
-    for statement in statements(SCRIPT):
-        place.run(statement, parameters)
+    parameters = {
+        "source": source, "events": events, "restarts": restarts, "as_of_ms": as_of_ms,
+    }  # fmt: skip
+    for script in sorted(SCRIPTS.iterdir(), key=lambda file: file.name):
+        for statement in statements(script):
+            place.run(statement, parameters)
     columns: dict[str, set[str]] = {}
     for table, column in place.rows(
         "SELECT table, name FROM system.columns WHERE database = currentDatabase()"

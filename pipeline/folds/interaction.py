@@ -17,7 +17,7 @@ from pipeline.folds.steps import tell
 from pipeline.folds.stints import Stay, Stint
 from schemas.facts import HandlingSegment, Header, Interaction, MissedOffer, QueueSegment, Survey
 
-CODE_VERSION = 2
+CODE_VERSION = 3
 """Version of the rules of this fold; a higher one replaces the rows of a lower one."""
 
 _ROOT_DIMENSIONS = ("intent", "kcr_task", "capability", "client", "vendor", "language")
@@ -119,7 +119,7 @@ class _Telling:
         acting = [e for e in events if e.kind not in ANNOTATING]
         self.story = tell(events, restarts_ms)
         # A bot that greets an empty chair is no interaction until the customer acts.
-        greeted = self.story.greeting_only and self.story.ended_ms is None
+        greeted = self.story.greeting_only
         # Nor is after-contact work that does not say after which contact.
         wrapped = all(e.kind in ("wrapup_started", "wrapup_ended") for e in acting)
         self.exists = bool(acting) and not greeted and not wrapped

@@ -19,7 +19,8 @@ _BESIDE_QUEUES: Final = ("consult", "conference", "direct")
 def tell(events: Sequence[Event], restarts_ms: Sequence[int] = ()) -> Story:
     """The story of ``events``, which must be sorted by :attr:`Event.order`.
 
-    At each of ``restarts_ms``, sorted, the platform lost whatever was open.
+    At each of ``restarts_ms``, sorted, the platform lost whatever was open. One that comes
+    after all events is left to :meth:`Story.give_up`: silence may have ended the contact before it.
     """
     story = Story()
     restarts = [at for at in restarts_ms if events and at >= events[0].occurred_ms]
@@ -30,8 +31,7 @@ def tell(events: Sequence[Event], restarts_ms: Sequence[int] = ()) -> Story:
         step = _STEPS.get(event.kind)
         if step is not None:
             step(story, event)
-    for at_ms in restarts:
-        story.lose(at_ms)
+    story.lost_ms = restarts[0] if restarts else None
     return story
 
 

@@ -24,6 +24,7 @@ class Story:
         independent_legs: Legs whose own end is told, so that no other end ends them.
         greeting_only: So far only a bot has spoken.
         given_up: Its end is not told but concluded from silence, or from a platform's new start.
+        lost_ms: The first restart of the platform after all events.
         transfers_by_kind: Transfers, by how the contact was passed on where that is told.
     """
 
@@ -42,6 +43,7 @@ class Story:
     independent_legs: frozenset[str] = frozenset()
     greeting_only: bool = True
     given_up: bool = False
+    lost_ms: int | None = None
     transfers_by_kind: Counter[str] = field(default_factory=Counter)
 
     # --- who is meant ---------------------------------------------------------------------------
@@ -162,6 +164,9 @@ class Story:
         )
         with_bot = left_to_bots or self.open_bot() is not None
         due_ms = self.last_activity_ms + silence.of(channel, with_bot=with_bot)
+        if self.lost_ms is not None and self.lost_ms < due_ms:
+            self.lose(self.lost_ms)
+            return None
         if as_of_ms < due_ms:
             return due_ms
         self.lose(due_ms)

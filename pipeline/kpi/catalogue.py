@@ -101,10 +101,11 @@ class CompiledPart:
 
 @dataclass(frozen=True, eq=False)
 class Combination:
-    """How the sums of parts become numerator and denominator; ``sql`` names parts as columns."""
+    """How the sums of parts become numerator, denominator and n; ``sql`` names parts as columns."""
 
     numerator: Callable[[tuple[int, ...]], int]
     denominator: Callable[[tuple[int, ...]], int]
+    n: Callable[[tuple[int, ...]], int]
     sql: dict[str, str] = field(repr=False)
 
 

@@ -125,6 +125,7 @@ class Definition(Row):
     aggregate: Aggregate = "sum"
     let: dict[str, str] = Field(default_factory=dict)
     parts: dict[str, Counting] = Field(default_factory=dict)
+    n: str | None = None
     grid: Grid = "window"
     gauge: bool = False
     proportion: bool = True
@@ -143,6 +144,8 @@ class Definition(Row):
             raise ValueError(f"{self.id}: a cohort says when it matures, nothing else does")
         if (self.fact is None) == (not self.parts):
             raise ValueError(f"{self.id}: a KPI has a fact, or parts that have")
+        if self.n is not None and not self.parts:
+            raise ValueError(f"{self.id}: only a composite says its n, else it is the denominator")
         known = {*self.parameters, _CONDITIONS_OF_USE}
         names = {name for variant in self.variants for name in variant.when}
         names |= {name for spec in self.parameters.values() for name in spec.used_when}
@@ -190,14 +193,14 @@ class Definition(Row):
             self.combination()
 
     def combination(self) -> dict[str, Expression]:
-        """Numerator and denominator of a composite, over the sums of its parts.
+        """Numerator, denominator and n of a composite, over the sums of its parts.
 
         Raises:
             ValueError: for an expression that is not in the language or names no part.
         """
         found = {}
-        for place in ("numerator", "denominator"):
-            text = getattr(self, place) or "0"
+        for place in ("numerator", "denominator", "n"):
+            text = getattr(self, place) or self.denominator or "0"
             found[place] = Expression.parse(text)
             check_names(
                 f"{self.id}.{place}", found[place], self.parts, self.parameter_names(), "its parts"

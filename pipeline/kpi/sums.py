@@ -68,17 +68,18 @@ def read_sums(merge: Merge, reading: Reading, cell: Cell, slot: Slot) -> Sums:
         nothing = bucket and not numbers[EXISTS]
         value = None if nothing else value_of(kpi.unit, numerator, None, micro=kpi.micro)
         return Sums(numerator, None, value, None, told_late=late)
-    return _fraction(reading, numerator, numbers[DENOMINATOR], late)
+    denominator = numbers[DENOMINATOR]
+    return _fraction(reading, numerator, denominator, denominator, late)
 
 
-def _fraction(reading: Reading, numerator: int, denominator: int, late: int) -> Sums:
+def _fraction(reading: Reading, numerator: int, denominator: int, n: int, late: int) -> Sums:
     kpi = reading.kpi
     value = value_of(kpi.unit, numerator, denominator, micro=kpi.micro)
     low = high = None
     # Clipped time is no sample, so it has no interval.
     if kpi.unit == "ratio" and kpi.proportion and kpi.attribution != "clip":
         low, high = wilson(numerator, denominator) or (None, None)
-    return Sums(numerator, denominator, value, denominator, low, high, late)
+    return Sums(numerator, denominator, value, n, low, high, late)
 
 
 def _time_average(merge: Merge, reading: Reading, slot: Slot, numerator: int) -> Sums:
@@ -130,7 +131,7 @@ def _combined(merge: Merge, reading: Reading, cell: Cell, slot: Slot) -> Sums:
     kpi, combination = reading.kpi, reading.kpi.combination
     if combination is None:
         raise TypeError("the KPI has one part")
-    numerator = denominator = late = 0
+    numerator = denominator = n = late = 0
     for interval in _grid(merge, reading, cell, slot):
         sums, told_late = [], [0]
         for group, index in reading.places:
@@ -142,10 +143,11 @@ def _combined(merge: Merge, reading: Reading, cell: Cell, slot: Slot) -> Sums:
         late += max(told_late)
         numerator += combination.numerator(tuple(sums))
         denominator += combination.denominator(tuple(sums))
+        n += combination.n(tuple(sums))
     if kpi.total or kpi.unit == "count":
         value = value_of(kpi.unit, numerator, None, micro=kpi.micro)
         return Sums(numerator, None, value, None, told_late=late)
-    return _fraction(reading, numerator, denominator, late)
+    return _fraction(reading, numerator, denominator, n, late)
 
 
 def _grid(merge: Merge, reading: Reading, cell: Cell, slot: Slot) -> Iterator[Slot]:
@@ -180,7 +182,8 @@ def _map_sums(merge: Merge, reading: Reading, group: Group, cell: Cell, slot: Sl
         told = None if told is None else bins.bin_middle(told)
         return Sums(told, 1, value_of(kpi.unit, told, 1), n)
     if kpi.reads == "covered":
-        return _fraction(reading, *covered(found), 0)
+        numerator, denominator = covered(found)
+        return _fraction(reading, numerator, denominator, denominator, 0)
     if kpi.reads == "least_ratio":
         low_n = kpi.parameters.get("min_n", 1)
         pair = least_ratio(found, int(low_n) if isinstance(low_n, int | float) else 1)

@@ -36,6 +36,7 @@ RATES: Final[tuple[tuple[str, dict[str, str], float], ...]] = (
 )
 """Activity, the work it is for, and units of cost a minute, session or turn."""
 VERIFIED_SHARE: Final = {"human": 0.93, "bot": 0.8}
+TRAINED_SHARE: Final = 0.85
 LEAVERS_SHARE: Final = 0.12
 """People who left within the last half year, against those who are there."""
 OWNER: Final = "automation-team"
@@ -134,11 +135,16 @@ class Plans:
                 )  # fmt: skip
 
     def _verify(self, at_ms: int, about: dict[str, Any]) -> None:
-        """Let most performers be verified on their task, for a year at a time."""
-        if self._rng.random() < VERIFIED_SHARE[about["performer_kind"]]:
+        """Let most performers be verified on their task, people trained too, for a year."""
+        self._attest(at_ms, "verification", VERIFIED_SHARE[about["performer_kind"]], about)
+        if about["performer_kind"] == "human":
+            self._attest(at_ms, "training", TRAINED_SHARE, about)
+
+    def _attest(self, at_ms: int, plan: str, share: float, about: dict[str, Any]) -> None:
+        if self._rng.random() < share:
             since_ms = at_ms - self._days(1, 300)
-            key = f"verification:{about['performer_id']}:{about['kcr_task']}"
-            self._tell(at_ms, key, "verification", 1, since_ms, since_ms + 365 * DAY_MS, **about)
+            key = f"{plan}:{about['performer_id']}:{about['kcr_task']}"
+            self._tell(at_ms, key, plan, 1, since_ms, since_ms + 365 * DAY_MS, **about)
 
     def _days(self, least: int, most: int) -> int:
         return self._rng.randint(least, most) * DAY_MS

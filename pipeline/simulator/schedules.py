@@ -14,6 +14,9 @@ from pipeline.simulator.timeline import Event, Timeline, rfc3339
 SLOT_MS: Final = 900_000
 TRAINING_SHARE: Final = 0.1
 """Shifts with half an hour of training that the center cancels when its time comes."""
+ABSENT_SHARE: Final = 0.03
+"""Shifts whose beginning somebody misses, told when it is over."""
+ABSENCE_MS: Final = 2 * 3_600_000
 MOVED_SHARE: Final = 0.05
 """Breaks that are moved by a quarter of an hour once the shift is known."""
 
@@ -36,6 +39,7 @@ class Schedules:
     def __init__(self, timeline: Timeline, seed: int, id_prefix: str) -> None:
         self._timeline = timeline
         self._rng = Random(f"schedules {seed}")  # noqa: S311 - nothing secret
+        self._absences = Random(f"absences {seed}")  # noqa: S311 - nothing secret
         self._id_prefix = f"{id_prefix}-schedule"
 
     def publish(
@@ -56,10 +60,12 @@ class Schedules:
         start_ms = begin_ms // SLOT_MS * SLOT_MS
         shift = f"{self._id_prefix}-{who['performer_id']}-{start_ms // 1000}"
 
-        def tell(at_ms: int, name: str, activity: str, from_ms: int, to_ms: int) -> None:
+        def tell(
+            at_ms: int, name: str, activity: str, from_ms: int, to_ms: int, plan: str = "schedule"
+        ) -> None:
             entry = f"{shift}-{name}"
             own = {
-                "event_id": f"{entry}@{at_ms}", "interaction_id": entry, "plan": "schedule",
+                "event_id": f"{entry}@{at_ms}", "interaction_id": entry, "plan": plan,
                 "activity": activity, "value": 1,
                 "starts_at": rfc3339(from_ms), "ends_at": rfc3339(to_ms),
             }  # fmt: skip
@@ -76,3 +82,6 @@ class Schedules:
         if self._rng.random() < TRAINING_SHARE:
             from_ms = start_ms + SLOT_MS
             tell(at_ms, "training", "training", from_ms, from_ms + 2 * SLOT_MS)
+        if self._absences.random() < ABSENT_SHARE:
+            back_ms = start_ms + ABSENCE_MS
+            tell(max(at_ms, back_ms), "absence", "sick", start_ms, back_ms, plan="absence")

@@ -11,7 +11,7 @@ import msgspec
 from pipeline.folds.event import reduce
 from pipeline.microbatch import Record
 from pipeline.stages.intake import accepted_event
-from pipeline.stages.wire import DIRTY, FROZEN, LATE, control_kind
+from pipeline.stages.wire import DIRTY, FROZEN, LATE, RESTART, control_kind, decode_restart
 from schemas.fact_records import decode_fact
 from schemas.facts import FACT_KINDS, columns
 from schemas.interaction import EVENT_CLASSES
@@ -52,6 +52,7 @@ COLUMNS: Final[dict[str, tuple[str, ...]]] = {
         *_EVENT_FIELDS, "event", "content_hash",
         "kafka_topic", "kafka_partition", "kafka_offset", "accepted_at",
     ),
+    "platform_restarts": ("source", "restarted_at"),
     **{f"facts_{kind}": names for kind, names in _FACT_COLUMNS.items()},
     "kpi_values": (
         "key", "exhibit", "exhibit_version", "kpi", "kpi_version", "as", "parameters",
@@ -89,6 +90,8 @@ def rows(record: Record) -> Iterator[Row]:
             row = _event(record)
             if row is not None:
                 yield row
+            elif record.headers and control_kind(record.headers) == RESTART:
+                yield _restart(record)
         case str(topic) if topic == FACTS:
             kind = control_kind(record.headers) if record.headers else None
             yield _fact(record) if kind is None else _told(kind, record)
@@ -114,6 +117,11 @@ def _event(record: Record) -> Row | None:
             record.topic, record.partition, record.offset, record.timestamp,
         ),
     )  # fmt: skip
+
+
+def _restart(record: Record) -> Row:
+    told = decode_restart(record.value or b"")
+    return Row("platform_restarts", (told.source, datetime.fromtimestamp(told.at_ms / 1000, UTC)))
 
 
 def _instant(text: str | None) -> datetime | None:

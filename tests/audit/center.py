@@ -38,10 +38,11 @@ def week(interactions: int, days: float = 7.0) -> list[Event]:
 
     One in a hundred comes up to five hours late, one in fifty twice; surveys are answered up to
     days after the contact, customers come back, and one event in a hundred is corrected later.
+    Plans, schedules, absences, rates, evaluations, decisions and cases are told with it.
     """
     rate = interactions * EVENTS_AN_INTERACTION / (days * 86_400)
     center = Simulator(
-        SimulatorConfig(events_per_second=rate, keep_truth=False), SEED, START_MS, "a"
+        SimulatorConfig(events_per_second=rate, plans=True, keep_truth=False), SEED, START_MS, "a"
     )
     end_ms = START_MS + int(days * DAY_MS)
     disorder = Disorder(
@@ -51,7 +52,13 @@ def week(interactions: int, days: float = 7.0) -> list[Event]:
         ),
         SEED,
     )  # fmt: skip
-    return list(_corrected(disorder.stream(center.generate(end_ms))))
+    told = (event for event in center.generate(end_ms) if not _is_minor_forecast(event))
+    return list(_corrected(disorder.stream(told)))
+
+
+def _is_minor_forecast(event: Event) -> bool:
+    """Whether it is a forecast of one of many channels: they would be most of what is told."""
+    return event.get("plan") == "forecast" and event["channel"] not in ("voice", "web_chat")
 
 
 def _corrected(events: Iterator[Event]) -> Iterator[Event]:
@@ -115,8 +122,13 @@ class _Record:
         self.timestamp = 0
 
 
-def store(client: Client, database: str, values: Sequence[bytes]) -> None:
-    """Make a database with these accepted events in it, as the sink writes them."""
+def store(
+    client: Client,
+    database: str,
+    values: Sequence[bytes],
+    restarts: Sequence[tuple[str, int]] = (),
+) -> None:
+    """Make a database with these accepted events and restarts in it, as the sink writes them."""
     place = Scratch(client, database)
     for migration in load():
         for statement in migration.statements:
@@ -128,3 +140,5 @@ def store(client: Client, database: str, values: Sequence[bytes]) -> None:
         for row in rows(_Record(body, offset))  # type: ignore[arg-type]
     ]
     place.insert("interaction_events", columns, [[row[name] for name in columns] for row in told])
+    began = [(source, datetime.fromtimestamp(at_ms / 1000, UTC)) for source, at_ms in restarts]
+    place.insert("platform_restarts", COLUMNS["platform_restarts"], began)

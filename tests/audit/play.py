@@ -30,6 +30,8 @@ def main(events: str, exhibit: str, clock_ms: str) -> None:
         latest_ms = max(latest_ms, int(event.occurred_at.timestamp()) * 1000)
         if number % (len(lines) // TICKS) == 0:
             world.tick(latest_ms)
+            # Rates go round by the log: they are known before time freezes what they price.
+            world.run()
     world.tick(int(clock_ms), publish_all=True)
     world.run()
     for value in world.values():

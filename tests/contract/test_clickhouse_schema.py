@@ -47,6 +47,7 @@ async def test_plan_and_apply_until_nothing_is_left(empty):
         "0008_working_time.sql",
         "0009_service.sql",
         "0010_horizon.sql",
+        "0011_platform_restarts.sql",
     ]
     assert [migration.name for migration in await migrate.apply(empty)] == names
     assert await migrate.plan(empty) == []
@@ -196,6 +197,7 @@ async def test_nothing_is_sorted_partitioned_or_expired_by_what_a_correction_can
         "interaction_events": (replacing, "event_id", "", 0),
         "kpi_values": (replacing, "exhibit, as, key", "", 0),
         "definitions": (replacing, "kpi, kpi_version", "", 0),
+        "platform_restarts": (replacing, "source, restarted_at", "", 0),
         "dead_letters": (replacing, "topic, partition, offset, sha256", "", 0),
         "schema_migrations": (replacing, "name", "", 0),
         "late_records": (replacing, "event_id, interaction_id, reason", "", 0),

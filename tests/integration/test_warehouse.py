@@ -7,29 +7,23 @@ expression can have, whether or not the catalogue has such a KPI.
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from clickhouse_connect.driver.client import Client
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.audit.values import Cell, Numbers, computed, differences, of_value
+from pipeline.audit.values import Cell, Numbers, computed, differences
 from pipeline.embedded.clickhouse import EmbeddedClickHouse
 from pipeline.kpi import catalogue
-from pipeline.kpi.merge import Merge
-from pipeline.kpi.panes import Panes
 from pipeline.kpi.plan import Plan
-from pipeline.kpi.values import read
 from pipeline.kpi.warehouse import query
 from schemas.exhibit import Exhibit
 from schemas.exhibit_file import load_exhibit
-from schemas.facts import FACT_KINDS, HEADER_COLUMNS, Fact, Header, columns
-from schemas.values import ExhibitValue
-from sinks.clickhouse.ddl import INSTANTS
+from schemas.facts import Fact
 from tests.integration.warehouse import client_of, load_facts
+from tests.support.streamed import Live, random_facts
 
 pytestmark = pytest.mark.clickhouse
 
@@ -37,7 +31,6 @@ AS_OF_MS = 1_774_746_000_000
 """2026-03-29, 01:00 UTC: the hour in which clocks go forward in Berlin."""
 HOUR_MS = 3_600_000
 FACTS_A_KIND = 60
-SOURCES = 3
 
 FORMS = """
 - id: form_staffed
@@ -207,120 +200,17 @@ FORMS = """
 CATALOGUE = catalogue.Catalogue(
     (*catalogue.load().definitions.values(), *catalogue.parse(FORMS, "service"))
 )
-WORDS = {
-    "outcome": ["waiting", "answered", "abandoned", "flow_out"],
-    "performer_kind": ["human", "bot"],
-    "bot_outcome": ["", "resolved", "handoff", "left", "timed_out"],
-    "part": ["interaction", "bot_session"],
-    "question": ["csat", "nps", "ces"],
-    "credit": ["last", "all", "bot"],
-    "state": ["available", "busy", "offline"],
-    "direction": ["inbound", "inbound", "outbound"],
-    "channel": ["voice", "email"],
-    "queue": ["", "sales", "it's"],
-    "model_version": ["a", "answered", "it's"],
-}
-TEXTS = ["", "a", "b", "waiting"]
-SMALL = {"score": 11, "interactions": 9, "transfers": 3}
-PARTS = {"turns": 5, "no_match_turns": 3, "no_input_turns": 2}
-"""What is a part of turns is no more than there are."""
-BEGINNINGS = ("started_ms", "entered_ms", "accepted_ms", "interaction_ms", "sent_ms", "starts_ms")
-
-
-def _value(name: str, type_: type, nullable: bool, rng: random.Random, begin_ms: int) -> Any:
-    if nullable and rng.random() < 0.25:
-        return None
-    if type_ is bool:
-        return rng.random() < 0.5
-    if type_ is str:
-        return rng.choice(WORDS.get(name, TEXTS))
-    if type_ is float:
-        return rng.randrange(100) / 4
-    if name == "scale":
-        return rng.choice([5, 7, 10])
-    if name in PARTS:
-        return PARTS[name]
-    if name in SMALL:
-        return rng.randrange(SMALL[name])
-    if name in BEGINNINGS:
-        return begin_ms
-    if name in INSTANTS:
-        return begin_ms + rng.choice([0, 1, 60_000, rng.randrange(HOUR_MS), rng.randrange(10**8)])
-    return rng.choice([0, 1, 4_999, 5_000, 20_000, 20_001, rng.randrange(10**7)])
-
-
-def _begin_ms(rng: random.Random) -> int:
-    """Now and then right at an edge: of a second, a quarter, the clock, the change of clocks."""
-    edges = (AS_OF_MS, AS_OF_MS - HOUR_MS, AS_OF_MS - 900_000, AS_OF_MS - 24 * HOUR_MS)
-    if rng.random() < 0.2:
-        return rng.choice(edges) + rng.choice([-1, 0, -60_000])
-    return AS_OF_MS - rng.choice([rng.randrange(1, 2 * HOUR_MS), rng.randrange(1, 10 * 10**8)])
-
-
-def _facts(seed: int) -> dict[str, list[tuple[str, Fact]]]:
-    rng = random.Random(seed)  # noqa: S311  the same facts in every run
-    found: dict[str, list[tuple[str, Fact]]] = {}
-    for kind, cls in FACT_KINDS.items():
-        rows = found[kind] = []
-        own = columns(kind)[len(HEADER_COLUMNS) :]
-        for number in range(FACTS_A_KIND):
-            begin_ms = _begin_ms(rng)
-            header = Header(
-                **{
-                    c.name: _value(c.name, c.type, c.nullable, rng, begin_ms)
-                    for c in HEADER_COLUMNS
-                }
-            )
-            values = [_value(c.name, c.type, c.nullable, rng, begin_ms) for c in own]
-            rows.append((f"{kind}/{number}", cls(header, *values)))
-    return found
 
 
 def streamed(
     exhibit: Exhibit, facts: dict[str, list[tuple[str, Fact]]], as_of_ms: int
 ) -> dict[Cell, Numbers]:
     """Values as the stages make them: shares of several sources, merged at the clock."""
-    live = Live(exhibit, facts)
+    live = Live(exhibit, facts, CATALOGUE)
     live.tick(as_of_ms)
     live.merge.dirty.update(live.merge.everything())
     live.publish()
     return live.values
-
-
-class Live:
-    """Panes of several sources and their merge; values are published when they may have changed."""
-
-    def __init__(self, exhibit: Exhibit, facts: dict[str, list[tuple[str, Fact]]]) -> None:
-        self._plan = Plan([exhibit], CATALOGUE)
-        self._facts = [(kind, fact) for kind, rows in facts.items() for _, fact in rows]
-        self._sources = [Panes(self._plan) for _ in range(SOURCES)]
-        self._told: dict[int, Any] = {}
-        self._published: dict[bytes, ExhibitValue] = {}
-        self.merge = Merge(self._plan.exhibits[0])
-
-    def tick(self, tick_ms: int) -> None:
-        """What facts add as of the clock, and the clock itself."""
-        for number, (kind, fact) in enumerate(self._facts):
-            told = self._plan.contributions(kind, fact, tick_ms)
-            self._sources[number % SOURCES].change(self._told.get(number, ()), told)
-            self._told[number] = told
-        for name, panes in enumerate(self._sources):
-            for key, share in panes.drain(tick_ms):
-                self.merge.apply(str(name), key, share)
-        self.merge.advance(tick_ms)
-
-    def publish(self) -> None:
-        for cell, slot in self.merge.dirty:
-            for key, value in read(self.merge, cell, slot, self._published.get, complete=False):
-                if value is None:
-                    self._published.pop(key, None)
-                else:
-                    self._published[key] = value
-        self.merge.dirty = set()
-
-    @property
-    def values(self) -> dict[Cell, Numbers]:
-        return dict(of_value(value) for value in self._published.values())
 
 
 @pytest.fixture(scope="module")
@@ -330,7 +220,7 @@ def client(clickhouse: EmbeddedClickHouse) -> Iterator[Client]:
 
 
 SEEDS = (1, 2)
-FACTS = {seed: _facts(seed) for seed in SEEDS}
+FACTS = {seed: random_facts(seed, FACTS_A_KIND, AS_OF_MS) for seed in SEEDS}
 
 
 @pytest.fixture(scope="module")
@@ -449,7 +339,7 @@ def test_values_published_only_when_they_may_have_changed(stored: Client, kpi_id
     kpis: [{{kpi: {kpi_id}}}]
     """
     exhibit = load_exhibit(text)
-    live = Live(exhibit, FACTS[2])
+    live = Live(exhibit, FACTS[2], CATALOGUE)
     for step in range(25):
         live.tick(AS_OF_MS + step * 211_000)
         live.publish()

@@ -27,17 +27,22 @@ from pipeline.stages.lifecycle import Lifecycle
 from pipeline.stages.performers import Performers
 from pipeline.stages.publisher import Publisher, sources
 from pipeline.stages.wire import (
+    CONTROL_HEADER,
     EXHIBIT,
     EXHIBITS,
     RATE,
+    RESTART,
     TICK,
     Headers,
+    Restart,
     Tick,
     control_kind,
     decode_contact,
     decode_performance,
     decode_rate,
+    decode_restart,
     decode_tick,
+    encode_restart,
 )
 from schemas.interaction import InteractionEvent
 from schemas.topics import CONTACTS, FACTS, INTERACTIONS, PARTIALS, PERFORMANCES
@@ -140,6 +145,12 @@ class World:
         number = partition_for(key, self.partitions)
         self.logs[INTERACTIONS, number].append(Record(key, b"", (), event))
 
+    def restart(self, source: str, at_ms: int) -> None:
+        """Let a platform begin anew."""
+        value, headers = encode_restart(Restart(source, at_ms)), ((CONTROL_HEADER, RESTART),)
+        for number in range(self.partitions):
+            self.logs[INTERACTIONS, number].append(Record(None, value, headers))
+
     def tick(self, tick_ms: int, *, publish_all: bool = False, complete: bool = False) -> None:
         """Let the clock of every partition say ``tick_ms``."""
         value, headers = tick_record(Tick("", 0, tick_ms, publish_all, complete))
@@ -192,6 +203,8 @@ class World:
             ticks = control_kind(record.headers) == TICK
             if owned.stage == "exhibits":
                 take(memory, record)  # type: ignore[arg-type]
+            elif control_kind(record.headers) == RESTART:
+                memory.restart(decode_restart(record.value or b""), overlay)
             elif control_kind(record.headers) == RATE:
                 memory.rate(decode_rate(record.value or b""), overlay)
             elif ticks:

@@ -199,15 +199,16 @@ def _composite(reading: Reading) -> ToldSql:
     kpi = reading.kpi
     if kpi.total or kpi.unit == "count":
         return ToldSql("numerator", value=value_sql(kpi, "numerator", None))
-    return fraction_sql(kpi, "numerator", "denominator")
+    return fraction_sql(kpi, "numerator", "denominator", "n")
 
 
 def _combined(reading: Reading, combination: Combination, source: str, columns: str) -> str:
-    """Numerator and denominator over rows of parts; parts bear their names in the innermost."""
+    """Numerator, denominator and n over rows of parts; parts bear their names in the innermost."""
     named = ", ".join(f"part_{i}_n AS {part.name}" for i, part in enumerate(reading.kpi.parts))
     return (
         f"SELECT {columns}, toInt64({combination.sql['numerator']}) AS combined_n,"  # noqa: S608
-        f" toInt64({combination.sql['denominator']}) AS combined_d\n"
+        f" toInt64({combination.sql['denominator']}) AS combined_d,"
+        f" toInt64({combination.sql['n']}) AS combined_of\n"
         f"FROM (SELECT *, {named} FROM ({source}))"
     )
 
@@ -215,7 +216,8 @@ def _combined(reading: Reading, combination: Combination, source: str, columns: 
 def _on_windows(plan: ExhibitPlan, reading: Reading, combination: Combination) -> str:
     columns = f"{', '.join(PLACE)}, at_end_ms"
     rows = _combined(reading, combination, _joined(plan, reading), columns)
-    return f"SELECT *, combined_n AS numerator, combined_d AS denominator FROM ({rows})"  # noqa: S608
+    told = "combined_n AS numerator, combined_d AS denominator, combined_of AS n"
+    return f"SELECT *, {told} FROM ({rows})"  # noqa: S608
 
 
 def _on_grid(plan: ExhibitPlan, reading: Reading, combination: Combination) -> str:
@@ -245,15 +247,16 @@ def _on_grid(plan: ExhibitPlan, reading: Reading, combination: Combination) -> s
         " AND b.start_ms = s.at_start_ms\n" + "\n".join(joins) + f"\nWHERE b.end_ms <= {CLOCK}"
     )
     rows = _combined(reading, combination, intervals, "cell, at_ms, until_ms")
-    told = placed(plan, rows, ("cell", "combined_n", "combined_d"), whole=True)
+    told = placed(plan, rows, ("cell", "combined_n", "combined_d", "combined_of"), whole=True)
     summed = (
         "SELECT cell AS at_cell, at_kind, at_size, at_start_ms,"
-        " sum(combined_n) AS numerator, sum(combined_d) AS denominator\n"
+        " sum(combined_n) AS numerator, sum(combined_d) AS denominator, sum(combined_of) AS n\n"
         f"FROM ({told})\nGROUP BY {', '.join(PLACE)}"
     )
     same = " AND ".join(f"i.{name} = p.{name}" for name in PLACE)
     return (
-        f"SELECT {', '.join(_OF_PLACE)}, i.numerator AS numerator, i.denominator AS denominator\n"
+        f"SELECT {', '.join(_OF_PLACE)}, i.numerator AS numerator, i.denominator AS denominator,"
+        " i.n AS n\n"
         f"FROM {PLACES} AS p LEFT JOIN ({summed}) AS i ON {same}"
     )
 

@@ -51,15 +51,21 @@ def _wilson(numerator: str, denominator: str) -> tuple[str, str]:
     )
 
 
-def fraction_sql(kpi: CompiledKpi, numerator: str, denominator: str) -> ToldSql:
-    """A numerator over a denominator, with its interval if it is a proportion."""
+def fraction_sql(
+    kpi: CompiledKpi, numerator: str, denominator: str, n: str | None = None
+) -> ToldSql:
+    """A numerator over a denominator, with its interval if it is a proportion.
+
+    ``n`` is the denominator unless given.
+    """
+    n = n or denominator
     value = value_sql(kpi, numerator, denominator)
     if kpi.unit != "ratio" or not kpi.proportion or kpi.attribution == "clip":
-        return ToldSql(numerator, denominator, value, denominator)
+        return ToldSql(numerator, denominator, value, n)
     low, high = (
         f"if({denominator} = 0, NULL, {bound})" for bound in _wilson(numerator, denominator)
     )
-    return ToldSql(numerator, denominator, value, denominator, low, high)
+    return ToldSql(numerator, denominator, value, n, low, high)
 
 
 # --- maps -----------------------------------------------------------------------------------------

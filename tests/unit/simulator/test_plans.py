@@ -45,7 +45,7 @@ def test_every_plan_is_a_valid_event_and_of_every_sort():
     for event in told:
         EVENT_ADAPTER.validate_json(json.dumps(event))
     assert Counter(event["plan"] for event in told).keys() == {
-        "forecast", "required", "rate", "employment", "verification", "ethics_check",
+        "forecast", "required", "rate", "employment", "verification", "training", "ethics_check",
     }  # fmt: skip
     assert len({event["interaction_id"] for event in told}) == len(told)
 
