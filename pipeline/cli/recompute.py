@@ -25,8 +25,8 @@ log = structlog.get_logger(__name__)
 
 EVERY_SECONDS: Final = 60.0
 """How often a worker looks for what is to be computed again."""
-_SETTLED_MS: Final = 60_000
-"""Corrections this old by the log's clock have their facts in ClickHouse."""
+_SETTLED_SECONDS: Final = 60
+"""Corrections stored so long ago have their facts in ClickHouse."""
 
 
 def command(
@@ -78,4 +78,4 @@ async def keep_recomputing(
 def _recompute(settings: ClickHouseSettings, exhibits: Sequence[Exhibit]) -> list[Done]:
     with connect_blocking(settings) as client:
         recompute = Recompute(client, catalogue.load())
-        return [recompute.run(exhibit, settled_ms=_SETTLED_MS) for exhibit in exhibits]
+        return [recompute.run(exhibit, settled_seconds=_SETTLED_SECONDS) for exhibit in exhibits]

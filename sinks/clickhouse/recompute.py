@@ -9,7 +9,7 @@ values. Doing it twice changes nothing.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import product
 from typing import Final, NamedTuple
 
@@ -59,15 +59,15 @@ class Recompute:
         self._catalogue = catalogue
         self._scratch = f"{client.database}_recompute"
 
-    def run(self, exhibit: Exhibit, *, settled_ms: int = 0) -> Done:
+    def run(self, exhibit: Exhibit, *, settled_seconds: int = 0) -> Done:
         """Write the values of an exhibit that corrections have changed.
 
-        What was told less than ``settled_ms`` before the newest clock is left for later: its facts
-        may be on their way.
+        What was stored less than ``settled_seconds`` ago is left for later: its facts may be on
+        their way.
         """
         whole = Plan([exhibit], self._catalogue).exhibits[0]
         windows = tuple(w for w in exhibit.windows if isinstance(w, Tumbling))
-        found = self._dirty(exhibit, settled_ms)
+        found = self._dirty(exhibit, settled_seconds)
         if not found:
             return Done(exhibit.exhibit, 0, 0)
         written = 0
@@ -83,26 +83,29 @@ class Recompute:
         self._note_done(exhibit, found)
         return Done(exhibit.exhibit, len(found), written)
 
-    def _dirty(self, exhibit: Exhibit, settled_ms: int) -> list[Dirty]:
+    def _dirty(self, exhibit: Exhibit, settled_seconds: int) -> list[Dirty]:
         rows = self._client.query(
             _DIRTY,
             parameters={
-                "exhibit": exhibit.exhibit, "version": exhibit.version, "settled_ms": settled_ms
+                "exhibit": exhibit.exhibit, "version": exhibit.version,
+                "settled_seconds": settled_seconds,
             },
         ).result_rows  # fmt: skip
         return [Dirty(tuple(cell), start_ms, version) for cell, start_ms, version in rows]
 
     def _day(
-        self, plan: ExhibitPlan, whole: ExhibitPlan, day_ms: int, dirty: Iterable[Dirty]
+        self, plan: ExhibitPlan, whole: ExhibitPlan, day_ms: int, dirty: Sequence[Dirty]
     ) -> int:
         """Compute the dirty buckets of one local day, and write those that differ."""
         wanted = set(_buckets(plan, dirty))
         known = published(self._client, whole)
+        # Values are stored when they change, so the newest may be older than the correction.
+        clock_ms = max(known.clock_ms, *(one.version // 2 for one in dirty))
         end_ms = bucket(plan.exhibit.time_zone, "day", day_ms)[1]
         back_ms = max((needed_days(kpi) for kpi in plan.kpis), default=0) * DAY_MS
         place = Scratch(self._client, self._scratch)
         expected = computed_in(
-            place, plan, str(self._client.database), known.clock_ms, day_ms - back_ms, end_ms - 1
+            place, plan, str(self._client.database), clock_ms, day_ms - back_ms, end_ms - 1
         )
         rows = []
         for reading in plan.readings:
@@ -111,7 +114,7 @@ class Recompute:
                 numbers = expected.get(place_of)
                 if numbers is None or _same(known.values.get(place_of), numbers):
                     continue
-                value = _value(plan, reading, place_of, numbers, known.clock_ms)
+                value = _value(plan, reading, place_of, numbers, clock_ms)
                 rows.append(value)
         return self._write(rows)
 
@@ -141,12 +144,7 @@ _DIRTY: Final = """
 SELECT cell, start_ms, version
 FROM dirty_intervals FINAL
 WHERE exhibit = {exhibit:String} AND exhibit_version = {version:UInt32} AND NOT done
-    AND clock_ms + {settled_ms:Int64} <=
-    (
-        SELECT toUnixTimestamp64Milli(max(as_of))
-        FROM kpi_values
-        WHERE exhibit = {exhibit:String} AND exhibit_version = {version:UInt32}
-    )
+    AND stored_at <= now() - {settled_seconds:UInt32}
 ORDER BY start_ms, cell
 """
 

@@ -40,6 +40,7 @@ CREATE TABLE IF NOT EXISTS dirty_intervals
     `start_ms` Int64 CODEC(T64, ZSTD(1)) COMMENT 'beginning of the quarter hour',
     `clock_ms` Int64 CODEC(T64, ZSTD(1)) COMMENT 'clock of the log at the correction',
     `done` UInt8 COMMENT '1 once its values were computed again',
+    `stored_at` DateTime('UTC') MATERIALIZED now() COMMENT 'when it was stored',
     `version` UInt64 COMMENT 'twice the clock, and 1 more once it is done; the highest replaces the others',
     `start_at` DateTime64(3, 'UTC') ALIAS fromUnixTimestamp64Milli(`start_ms`, 'UTC') COMMENT 'beginning of the quarter hour',
     `clock_at` DateTime64(3, 'UTC') ALIAS fromUnixTimestamp64Milli(`clock_ms`, 'UTC') COMMENT 'clock of the log at the correction'
