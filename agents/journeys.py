@@ -1,8 +1,11 @@
 """Journeys agent.
 
-in: ``cx.contacts``, keyed by customer, with the ticks of every lifecycle partition.
-state: contacts and contributions of each customer, changelog ``cx.journeys.changelog``.
-out: ``cx.facts``, ``cx.partials`` at ticks that all sources have passed.
+in: ``cx.contacts``, keyed by customer, with the ticks of every lifecycle partition; links between
+identities in partition 0.
+state: contacts and contributions of each customer, links and places, changelog
+``cx.journeys.changelog``.
+out: ``cx.facts``, ``cx.partials`` at ticks that all sources have passed; back to ``cx.contacts`` go
+places, and contacts of linked customers.
 """
 
 from __future__ import annotations
@@ -17,8 +20,13 @@ from pipeline.stages.wire import EXHIBITS, TICK, control_kind, decode_contact, d
 from schemas.topics import CONTACTS, FACTS, INTERACTIONS, PARTIALS
 
 
-def journeys(app: BatchApp, started_with: Configuration, *, changelog: str | None) -> Stage:
-    """Register the journeys agent on ``app``."""
+def journeys(
+    app: BatchApp, started_with: Configuration, *, changelog: str | None, shared_after: int
+) -> Stage:
+    """Register the journeys agent on ``app``.
+
+    An identifier that is linked to more accounts than ``shared_after`` joins nobody.
+    """
 
     def memory(number: int, state: Mapping[bytes, bytes]) -> Journeys:
         counts = stage.partition_counts
@@ -26,14 +34,16 @@ def journeys(app: BatchApp, started_with: Configuration, *, changelog: str | Non
             f"journeys/{number}", state,
             partitions=counts[CONTACTS], partial_partitions=counts[PARTIALS], clock_topics={},
         )  # fmt: skip
-        return Journeys(started_with, publisher, state, sources("lifecycle", counts[INTERACTIONS]))
+        return Journeys(
+            started_with, publisher, state, sources("lifecycle", counts[INTERACTIONS]), shared_after
+        )
 
     stage = Stage(
         app,
         "journeys",
         topics=(CONTACTS,),
-        outputs=(FACTS, PARTIALS),
-        knows=(INTERACTIONS, CONTACTS),
+        outputs=(FACTS, PARTIALS, CONTACTS),
+        knows=(INTERACTIONS,),
         changelog=changelog,
         memory=memory,
     )

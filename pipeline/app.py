@@ -19,6 +19,7 @@ from agents.lifecycle import lifecycle
 from agents.performers import performers
 from pipeline import metrics
 from pipeline.dead_letters import ADVICE
+from pipeline.folds.links import SHARED_AFTER
 from pipeline.folds.silence import Silence
 from pipeline.health import Health
 from pipeline.identity import CustomerKeys
@@ -49,6 +50,7 @@ class Wiring:
         clock_runs: No tick is written while it says no.
         until_ms: Intake leaves later events out.
         refusal_limit: Makes what stops the worker when too much of a partition is refused.
+        shared_after: An identifier of more accounts than so many joins no customers.
         health: Judges the stages.
         observers: Who else is told what stages do.
     """
@@ -67,6 +69,7 @@ class Wiring:
     until_ms: int | None = None
     refusal_limit: Callable[[], RefusalLimit | None] = lambda: None
     silence: Silence = field(default_factory=Silence)
+    shared_after: int = SHARED_AFTER
     health: Health = field(default_factory=Health)
     observers: Sequence[Observer] = ()
 
@@ -110,7 +113,10 @@ class Worker:
                 )
             case "journeys":
                 journeys(
-                    app, started_with, changelog=changelog_topic("journeys") if lasting else None
+                    app,
+                    started_with,
+                    changelog=changelog_topic("journeys") if lasting else None,
+                    shared_after=wiring.shared_after,
                 )
             case "performers":
                 performers(

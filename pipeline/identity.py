@@ -24,14 +24,30 @@ class CustomerKeys:
     def __init__(self, secret: bytes) -> None:
         self._mac = hmac.new(secret, digestmod=hashlib.sha256)
 
-    def key(self, customer: str | None) -> str | None:
-        """The key of ``customer``; None for blanks, which never link contacts."""
+    def key(self, customer: str | None, kind: str | None = None, channel: str = "") -> str | None:
+        """The key of ``customer``; None for blanks, which never link contacts.
+
+        With its ``kind``, a phone is the same however it is written, and a user is one of
+        ``channel`` only: another person may have that name on another.
+        """
         name = (customer or "").strip().casefold()
+        if name not in _BLANK and kind == "phone":
+            name = _phone(name)
         if name in _BLANK:
             return None
+        if kind == "user":
+            name = f"{channel}:{name}"
         mac = self._mac.copy()
         mac.update(name.encode())
         return mac.hexdigest()[:32]
+
+
+def _phone(text: str) -> str:
+    """A number without what people put between digits; ``00`` at its beginning is ``+``."""
+    digits = "".join(character for character in text if character.isdecimal())
+    if text.startswith("+"):
+        return f"+{digits}" if digits else ""
+    return f"+{digits[2:]}" if digits.startswith("00") else digits
 
 
 class IdentityKeyError(ValueError):

@@ -53,6 +53,7 @@ def wiring_of(settings: Settings, broker: Broker, exhibits: Sequence[Exhibit]) -
         tick_seconds=settings.tick_seconds,
         wall_clock=settings.ticks == "wall",
         refusal_limit=partial(RefusalLimit, settings.refused_streak, settings.refused_ratio),
+        shared_after=settings.shared_after,
         health=Health(settings.live_seconds),
         observers=_traces(settings),
     )

@@ -8,6 +8,8 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from pipeline.folds.links import SHARED_AFTER
+
 Role = Literal["intake", "lifecycle", "journeys", "performers", "exhibits", "sink"]
 LIVE_SECONDS: Final = 120.0
 """Longer than any commit may take: the broker has 40 s for one answer."""
@@ -71,6 +73,9 @@ class Settings(BaseSettings):
     )
     identity_key: SecretStr | None = Field(
         None, description="the secret itself, in hexadecimal digits; it wins over the file"
+    )
+    shared_after: Annotated[int, Field(ge=1, le=1_000)] = Field(
+        SHARED_AFTER, description="an identifier of more accounts than so many joins no customers"
     )
     data_dir: Path = Field(Path("var"), description="folder for embedded parts and keys")
     metrics_host: str = Field("127.0.0.1", description="address /metrics listens on")

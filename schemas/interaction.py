@@ -23,6 +23,7 @@ Channel = Literal[
 ]  # fmt: skip
 Direction = Literal["inbound", "outbound", "internal"]
 PerformerKind = Literal["human", "bot", "hybrid"]
+CustomerKind = Literal["phone", "mail", "account", "user"]
 Location = Literal["site", "home"]
 Employment = Literal["employed", "gig"]
 LeftQueueReason = Literal["timeout", "key", "empty", "overflow", "callback", "system"]
@@ -70,6 +71,7 @@ class _Envelope(BaseModel):
     leg_id: OptionalId | None = None
     previous_leg_id: OptionalId | None = None
     customer: OptionalId | None = None
+    customer_kind: CustomerKind | None = None
     customer_key: OptionalId | None = None
     intent: Name | None = None
     direction: Direction = "inbound"
@@ -341,9 +343,18 @@ class AiDecision(_Envelope):
 
 
 class IdentityLinked(_Envelope):
-    """Two identities are one customer."""
+    """An identifier of a customer belongs to an account, or two accounts are one customer's.
+
+    The identifier is ``customer``, else the customer of the interaction; with ``customer_kind``
+    account it is an account itself. ``account`` (raw; intake turns it into ``account_key``) is the
+    account. Of each pair the latest telling holds; ``linked`` false says that they do not belong
+    together.
+    """
 
     kind: Literal["identity_linked"]
+    account: OptionalId | None = None
+    account_key: OptionalId | None = None
+    linked: bool | None = None
 
 
 class CaseOpened(_Envelope):

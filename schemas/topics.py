@@ -65,8 +65,9 @@ TOPICS: Final[dict[str, Topic]] = {
             "every version of every fact, deletions too",
         ),
         Topic(
-            CONTACTS, "customer_key, or case", "delete", 7 * DAY_MS, ("lifecycle",), ("journeys",),
-            "slim rows of interactions, by customer and by case",
+            CONTACTS, "customer_key, or case", "delete", 7 * DAY_MS, ("lifecycle", "journeys"),
+            ("journeys",),
+            "slim rows of interactions, by customer and by case; links, and places by them",
         ),
         Topic(
             PERFORMANCES, "performer_id", "delete", 7 * DAY_MS, ("lifecycle",), ("performers",),

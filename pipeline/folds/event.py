@@ -27,6 +27,7 @@ RANK: Final = {kind: rank for rank, kind in enumerate(_ORDER)}
 JUDGING: Final = frozenset(("evaluation", "ai_decision"))
 """Kinds that judge an interaction, often days after it: they say nothing of its course."""
 OF_CASES: Final = frozenset(("case_opened", "case_resolved", "case_reopened"))
+LINKING: Final = "identity_linked"
 
 # Kinds that say something about an interaction but never are one.
 ANNOTATING: Final = frozenset(
@@ -104,6 +105,9 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     own: dict[str, int | float | str | bool] | None = msgspec.field(name="ow", default=None)
     reply_ms: int | None = msgspec.field(name="mp", default=None)
     due_ms: int | None = msgspec.field(name="du", default=None)
+    customer_kind: str = msgspec.field(name="ck", default="")
+    account_key: str = msgspec.field(name="ak", default="")
+    linked: bool | None = msgspec.field(name="ln", default=None)
 
     @property
     def order(self) -> tuple[int, int, int, str]:

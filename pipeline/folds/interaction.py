@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from pipeline.folds import case, judgement, moments
-from pipeline.folds.event import ANNOTATING, JUDGING, OF_CASES, Event
+from pipeline.folds import case, judgement, links, moments
+from pipeline.folds.event import ANNOTATING, JUDGING, LINKING, OF_CASES, Event
 from pipeline.folds.offers import Missed, missed_offers
 from pipeline.folds.rows import BotSession, ContactRow, Folded, Row
 from pipeline.folds.silence import Silence
@@ -59,10 +59,11 @@ def fold(
     if judging:
         rows.extend(_judgements(interaction_id, tellings, judging))
     cases = case.parts(interaction_id, ordered)
-    return Folded(tuple(rows), tuple(contacts), min(dues, default=None), cases)
+    linked = links.told(interaction_id, ordered, _last(course, "customer_key"))
+    return Folded(tuple(rows), tuple(contacts), min(dues, default=None), cases, linked)
 
 
-_ASIDE = JUDGING | OF_CASES
+_ASIDE = JUDGING | OF_CASES | {LINKING}
 """Kinds that have no part in the course of an interaction."""
 
 

@@ -76,6 +76,27 @@ class CasePart(msgspec.Struct, frozen=True, array_like=True, tag="case"):
     steps: tuple[CaseStep, ...]
 
 
+class Link(msgspec.Struct, frozen=True, array_like=True, tag="link"):
+    """What one event says of an identifier and an account: that they belong together, or not.
+
+    ``of_accounts`` says that the identifier is an account itself; ``name`` is the event's, with its
+    interaction's.
+    """
+
+    identifier: str
+    account: str
+    of_accounts: bool
+    linked: bool
+    at_ms: int
+    name: str
+
+
+class Place(msgspec.Struct, frozen=True, array_like=True, tag="place"):
+    """Which customer's history holds the contacts of a key; empty: each is a history alone."""
+
+    root: str
+
+
 class Folded(NamedTuple):
     """All rows of one key as of one moment, and slim rows that belong to other histories.
 
@@ -86,3 +107,4 @@ class Folded(NamedTuple):
     contacts: tuple[ContactRow, ...]
     due_ms: int | None
     cases: tuple[CasePart, ...] = ()
+    links: tuple[Link, ...] = ()

@@ -8,13 +8,13 @@ with its original bytes.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
 
 import msgspec
 from pydantic import BaseModel, ValidationError
 
-from pipeline.folds.event import epoch_ms
+from pipeline.folds.event import LINKING, epoch_ms
 from pipeline.identity import CustomerKeys
 from pipeline.stages.heard import SourceQueue, note
 from pipeline.stages.limits import RefusalLimit
@@ -136,11 +136,16 @@ class Intake:
                 self._send_event(event, record, out)
 
     def _send_event(self, event: AnyEvent, record: RawRecord, out: Out) -> None:
-        key = event.customer_key or self._keys.key(event.customer)
+        keys = self._keys
+        key = event.customer_key or keys.key(event.customer, event.customer_kind, event.channel)
+        hashed = {"customer": None, "customer_key": key}
+        if event.kind == LINKING:
+            hashed["account"] = None
+            hashed["account_key"] = event.account_key or keys.key(event.account, "account")
         out.send(
             INTERACTIONS,
             partition_key(event),
-            _without_customer(event, key),
+            _with(event, hashed),
             timestamp_ms=record.timestamp,
             headers=ACCEPTED,
         )
@@ -180,12 +185,12 @@ def _parse(source: Source, record: RawRecord) -> _Taken:
     return _Taken(events, times_ms, parsed)
 
 
-def _without_customer(event: AnyEvent, key: str | None) -> bytes:
-    """JSON of an event whose customer is known by a key only."""
+def _with(event: AnyEvent, hashed: Mapping[str, str | None]) -> bytes:
+    """JSON of an event whose customer and account are known by keys only."""
     if isinstance(event, BaseModel):
-        accepted = event.model_copy(update={"customer": None, "customer_key": key})
+        accepted = event.model_copy(update=dict(hashed))
         return EVENT_ADAPTER.dump_json(accepted, exclude_none=True)
-    return encode_event(msgspec.structs.replace(event, customer=None, customer_key=key))
+    return encode_event(msgspec.structs.replace(event, **hashed))
 
 
 def partition_key(event: AnyEvent) -> bytes:

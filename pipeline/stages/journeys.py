@@ -2,56 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import msgspec
-from msgspec.structs import replace
 
 from pipeline.folds import case, journey
-from pipeline.folds.rows import CasePart, ContactRow, Folded
-from pipeline.kpi.ledger import Entry
-from pipeline.stages.ages import ALWAYS_MS
+from pipeline.folds.links import SHARED_AFTER
+from pipeline.folds.rows import CasePart, Row
+from pipeline.stages.configuration import Configuration
+from pipeline.stages.directory import Directory
 from pipeline.stages.folding import Following
-from pipeline.stages.travelling import HISTORY_MAX, told, version_of
-from pipeline.stages.wire import CASE_PREFIX, ContactMessage, Out
-
-
-class Known(msgspec.Struct, frozen=True, array_like=True):
-    """The newest word on one contact; ``row`` is None once it is of another history.
-
-    ``frozen``: it was the last word.
-    """
-
-    version: int
-    row: ContactRow | CasePart | None
-    frozen: bool = False
-
-
-class CustomerState(msgspec.Struct, array_like=True):
-    """Everything durable of one customer or case: rows by interaction, and what they published.
-
-    ``gone``: how much was known of contacts that are forgotten, so that versions go on rising.
-    """
-
-    contacts: dict[str, Known]
-    ledger: dict[str, Entry]
-    counted_by: int = 0
-    due_ms: int | None = None
-    gone: int = 0
-
-    @property
-    def life_ms(self) -> int:
-        """The latest instant that is told of what is frozen; for ever while nothing is."""
-        frozen = [known.row for known in self.contacts.values() if known.frozen]
-        return max((reach_ms(row) for row in frozen if row is not None), default=ALWAYS_MS)
-
+from pipeline.stages.frozen import frozen_part
+from pipeline.stages.homes import (
+    CustomerState,
+    Versions,
+    histories,
+    history,
+    kept_together,
+    learn,
+    only,
+    pass_on,
+    without,
+)
+from pipeline.stages.publisher import Publisher
+from pipeline.stages.travelling import HISTORY_MAX
+from pipeline.stages.wire import CASE_PREFIX, CUSTOMER_PREFIX, LINKS_KEY, ContactMessage, Out
 
 encode_state = msgspec.msgpack.Encoder().encode
 decode_state = msgspec.msgpack.Decoder(CustomerState).decode
 
 
 class Journeys(Following[ContactMessage, CustomerState]):
-    """State derived from one partition of ``cx.contacts``."""
+    """State derived from one partition of ``cx.contacts``.
+
+    Args:
+        exhibits: Exhibits that the worker was started with; those of the log win.
+        publisher: Panes and clock.
+        state: Committed state of the partition; stays up to date.
+        sources: Sources whose ticks are followed.
+        shared_after: An identifier of more accounts than so many joins nobody.
+    """
+
+    def __init__(
+        self,
+        exhibits: Configuration,
+        publisher: Publisher,
+        state: Mapping[bytes, bytes],
+        sources: Iterable[str],
+        shared_after: int = SHARED_AFTER,
+    ) -> None:
+        self._directory = Directory(state, shared_after)
+        super().__init__(exhibits, publisher, state, sources)
 
     @property
     def _code_version(self) -> int:
@@ -60,25 +61,33 @@ class Journeys(Following[ContactMessage, CustomerState]):
     def _kept(self, value: bytes) -> CustomerState:
         return decode_state(value)
 
+    def take(self, key: bytes, message: ContactMessage) -> None:
+        """Note what was told of a key; folded with everything else at the end of the batch."""
+        if key == LINKS_KEY:
+            self._directory.take(message)
+        else:
+            super().take(key, message)
+
+    def flush(self, out: Out) -> None:
+        """Learn links, and fold every key touched since the last flush."""
+        self._directory.flush(out)
+        super().flush(out)
+
     def _fold(self, key: bytes, messages: list[ContactMessage], out: Out) -> None:
         stored = out.get(key)
         state = decode_state(stored) if stored is not None else CustomerState({}, {})
+        customer = _customer(key)
         for message in messages:
-            known = state.contacts.get(message.interaction_id)
-            if message.frozen:
-                if known is not None:
-                    state.contacts[message.interaction_id] = replace(known, frozen=True)
-            elif known is None or message.version >= known.version:
-                state.contacts[message.interaction_id] = Known(message.version, message.row)
-        if not state.contacts:
+            learn(customer, state, message)
+        if not state.contacts and state.kin is None:
             return
         if any(message.frozen for message in messages):
             self._ages.note(key, state.life_ms)
-        changes, due_ms = self._settle(state, _facts(key, state).rows)
+        pass_on(customer, state, messages, out)
+        changes, due_ms = self._settle(state, list(_facts(key, state)))
         self._due(key, state, due_ms)
         if changes.rows or changes.deleted:
-            versions = _case_version if key.startswith(CASE_PREFIX) else _Versions
-            self._publisher.publish_facts(changes, versions(state), out)
+            self._publisher.publish_facts(changes, _versions(key, state), out)
         encoded = encode_state(state)
         if encoded != stored:
             out.put(key, encoded)
@@ -90,102 +99,43 @@ class Journeys(Following[ContactMessage, CustomerState]):
             return
         state = decode_state(stored)
         publisher = self._publisher
-        gone = frozen_part(
-            state.contacts, publisher.floor_ms, publisher.plan.horizon_ms,
-            whole=key.startswith(CASE_PREFIX),
-        )  # fmt: skip
-        if len(gone) == len(state.contacts):
+        gone: set[str] = set()
+        for contacts in kept_together(_customer(key), state):
+            gone |= frozen_part(
+                contacts, publisher.floor_ms, publisher.plan.horizon_ms,
+                whole=key.startswith(CASE_PREFIX),
+            )  # fmt: skip
+        if state.names <= gone and not state.placed_elsewhere(_customer(key)):
             self._let_go(key, state, out)
         elif gone:
             self._cut(key, state, gone, out)
 
     def _cut(self, key: bytes, state: CustomerState, gone: set[str], out: Out) -> None:
         """Let a part of a history go."""
-        old = CustomerState({name: state.contacts[name] for name in gone}, {})
-        for row in _facts(key, old).rows:
+        for row in _facts(key, only(state, gone)):
             entry = state.ledger.pop(row.fact_id, None)
             if entry is not None:
                 self._publisher.freeze(entry.contributions)
-        state.gone = _history(state)
-        for name in gone:
-            del state.contacts[name]
-        state.gone -= _history(CustomerState(state.contacts, {}))
-        out.put(key, encode_state(state))
+        out.put(key, encode_state(without(state, gone)))
 
 
-def frozen_part(
-    contacts: Mapping[str, Known], floor_ms: int, horizon_ms: int, *, whole: bool
-) -> set[str]:
-    """Contacts that nothing can change any more and that no number of the others looks back to.
-
-    They end before a silence longer than the horizon, or nothing comes after them. With ``whole``
-    all or none are.
-    """
-    told = [(name, known) for name, known in contacts.items() if known.row is not None]
-    told.sort(key=lambda one: begin_ms(one[1].row))
-    found: set[str] = set()
-    reached_ms = 0
-    for place, (_, known) in enumerate(told):
-        if not known.frozen or reach_ms(known.row) >= floor_ms:
-            break
-        reached_ms = max(reached_ms, reach_ms(known.row))
-        last = place + 1 == len(told)
-        if last or (not whole and begin_ms(told[place + 1][1].row) - reached_ms > horizon_ms):
-            found = {name for name, _ in told[: place + 1]}
-    if len(found) == len(told):
-        return set(contacts)
-    return found
+def _customer(key: bytes) -> str:
+    """Whose history a key is of, where it is a customer's."""
+    return key[len(CUSTOMER_PREFIX) :].decode()
 
 
-def begin_ms(row: ContactRow | CasePart | None) -> int:
-    """The first instant that a row tells of, UTC epoch milliseconds."""
-    if isinstance(row, ContactRow):
-        return row.started_ms
-    return min(_instants(row), default=0)
-
-
-def reach_ms(row: ContactRow | CasePart | None) -> int:
-    """The last instant that a row tells of, UTC epoch milliseconds."""
-    return max(_instants(row), default=0)
-
-
-def _instants(row: ContactRow | CasePart | None) -> list[int]:
-    if row is None:
-        return []
-    told: list[int | None] = []
-    if isinstance(row, ContactRow):
-        told += (row.started_ms, row.ended_ms, row.callback_ms, row.called_back_ms)
-    else:
-        told += (row.named_ms, *(step.at_ms for step in row.steps))
-    return [ms for ms in told if ms is not None]
-
-
-def _facts(key: bytes, state: CustomerState) -> Folded:
-    rows = [known.row for known in state.contacts.values()]
+def _facts(key: bytes, state: CustomerState) -> Iterator[Row]:
     if key.startswith(CASE_PREFIX):
-        return case.fold(row for row in rows if isinstance(row, CasePart))
-    return journey.fold(row for row in rows if isinstance(row, ContactRow))
+        rows = [known.row for known in state.contacts.values()]
+        yield from case.fold(row for row in rows if isinstance(row, CasePart)).rows
+        return
+    for contacts in histories(_customer(key), state):
+        yield from journey.fold(contacts).rows
 
 
-def _case_version(state: CustomerState) -> Callable[[str], int]:
-    """A case never moves, so what is known of its parts decides alone: rules, then history."""
-    version = case.CODE_VERSION << 56 | min(_history(state), HISTORY_MAX)
+def _versions(key: bytes, state: CustomerState) -> Callable[[str], int]:
+    if not key.startswith(CASE_PREFIX):
+        return Versions(_customer(key), state, journey.CODE_VERSION)
+    # A case never moves, so what is known of its parts decides alone: rules, then history.
+    version = case.CODE_VERSION << 56 | min(history(state), HISTORY_MAX)
     return lambda _fact_id: version
-
-
-def _history(state: CustomerState) -> int:
-    return state.gone + sum(told(known.version) + 1 for known in state.contacts.values())
-
-
-class _Versions:
-    """Versions of the rows of one customer; a contact may turn out to be another customer's."""
-
-    def __init__(self, state: CustomerState) -> None:
-        self._contacts = state.contacts
-        self._history = _history(state)
-
-    def __call__(self, fact_id: str) -> int:
-        owners = [name for name in self._contacts if fact_id.startswith(name + "/")]
-        known = self._contacts[max(owners, key=len)]
-        withdrawn = known.row is None
-        return version_of(journey.CODE_VERSION, known.version, self._history, withdrawn=withdrawn)

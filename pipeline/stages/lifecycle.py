@@ -16,7 +16,7 @@ from pipeline.folds import interaction, planned
 from pipeline.folds.cost import priced
 from pipeline.folds.event import Event
 from pipeline.folds.performances import Performance, performances
-from pipeline.folds.rows import CasePart, ContactRow, Folded
+from pipeline.folds.rows import CasePart, ContactRow, Folded, Link
 from pipeline.folds.silence import Silence
 from pipeline.kpi.ledger import Entry
 from pipeline.stages.admission import admit
@@ -30,6 +30,8 @@ from pipeline.stages.rates import KnownRates, tell_rate, worked
 from pipeline.stages.travelling import Sent, tell
 from pipeline.stages.wire import (
     CASE_PREFIX,
+    CUSTOMER_PREFIX,
+    LINKS_KEY,
     ContactMessage,
     Out,
     PerformanceMessage,
@@ -43,6 +45,7 @@ from schemas.topics import CONTACTS, PERFORMANCES
 
 _INTERACTION: Final = b"i"
 _PLAN: Final = b"l"
+_LINKS: Final = LINKS_KEY.decode()
 _RESTARTS_KEY: Final = b"\0restarts"
 _CODE_VERSIONS: Final = {
     _INTERACTION: interaction.CODE_VERSION,
@@ -248,6 +251,8 @@ class Lifecycle(Folding[Read, KeyState]):
         """Let an interaction or plan go, and let every history know that it says nothing more."""
         version = self._version(key, state)
         for name, sent in state.contacts.items():
+            if sent.key == _LINKS:
+                continue  # a link holds until it is withdrawn, however old it is
             message = ContactMessage(name, version, None, frozen=True)
             out.send(CONTACTS, sent.key.encode(), encode_contact(message))
         for name, sent in state.performances.items():
@@ -291,17 +296,22 @@ class Lifecycle(Folding[Read, KeyState]):
         )
 
     def _tell_contacts(self, state: KeyState, folded: Folded, version: int, out: Out) -> None:
-        """Tell histories of customers and cases what changed."""
+        """Tell histories of customers and cases, and who knows links, what changed."""
 
-        def send(key: str, name: str, row: ContactRow | CasePart | None) -> None:
-            out.send(CONTACTS, key.encode(), encode_contact(ContactMessage(name, version, row)))
+        def send(key: str, name: str, row: ContactRow | CasePart | Link | None) -> None:
+            out.send(
+                CONTACTS, key.encode(), encode_contact(ContactMessage(name, version, row)),
+                partition=0 if key == _LINKS else None,
+            )  # fmt: skip
 
-        rows: dict[str, tuple[str, ContactRow | CasePart]] = {
+        rows: dict[str, tuple[str, ContactRow | CasePart | Link]] = {
             row.header.interaction_id: (_history_key(row), row) for row in folded.contacts
         }
         # An interaction belongs to one customer, and to any number of cases.
         for part in folded.cases:
             rows[f"{part.header.interaction_id}\0{part.case_id}"] = (_case_key(part), part)
+        for link in folded.links:
+            rows[f"\0{link.name}"] = (_LINKS, link)
         state.contacts = tell(state.contacts, rows, send)
 
     def _tell_performances(
@@ -327,7 +337,7 @@ def _case_key(part: CasePart) -> str:
 def _history_key(row: ContactRow) -> str:
     """Whose history a contact belongs to; an unknown customer's contact is a history alone."""
     if row.header.customer_key:
-        return "c" + row.header.customer_key
+        return CUSTOMER_PREFIX.decode() + row.header.customer_key
     return "i" + row.header.interaction_id
 
 

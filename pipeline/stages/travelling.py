@@ -41,24 +41,35 @@ def tell(
     return new
 
 
-TOLD_MAX: Final = 2**24 - 1
-HISTORY_MAX: Final = 2**32 - 1
+TOLD_MAX: Final = 2**18 - 1
+MOVES_MAX: Final = 2**10 - 1
+HISTORY_MAX: Final = 2**28 - 1
 
 
 def told(version: int) -> int:
     """How much is known of a row that travels: distinct events and the timers that changed it."""
-    return (version >> 16 & HISTORY_MAX) + (version & 0xFFFF)
+    return (version >> 16 & 0xFFFF_FFFF) + (version & 0xFFFF)
 
 
-def version_of(code: int, version: int, history: int, *, withdrawn: bool) -> int:
+def version_of(
+    code: int,
+    version: int,
+    history: int,
+    *,
+    moves: int = 0,
+    withdrawn: bool = False,
+) -> int:
     """Version of a fact of a row that travels, comparable with those of any other history.
 
     A row that turns out to be another history's is withdrawn here and told there, in any order. So
-    what is known of the row itself (``version``) decides first, and what is known of its history
-    only among facts of one history: rules (8 bits), row (24 bits), history (32 bits).
+    what is known of the row itself (``version``) decides first, then how often it has ``moved`` by
+    links, and what is known of its history only among facts of one history: rules (8 bits), row (18
+    bits), moves (10 bits), history (28 bits).
     """
     known = told(version)
     if withdrawn:
         # Whatever the new history says of this row comes after the withdrawal.
-        known, history = known - 1, HISTORY_MAX
-    return code << 56 | min(known, TOLD_MAX) << 32 | min(history, HISTORY_MAX)
+        known, moves, history = known - 1, MOVES_MAX, HISTORY_MAX
+    numbers = (known, TOLD_MAX), (moves, MOVES_MAX), (history, HISTORY_MAX)
+    known, moves, history = (min(number, most) for number, most in numbers)
+    return code << 56 | known << 38 | moves << 28 | history

@@ -10,7 +10,7 @@ import msgspec
 
 from pipeline.folds.event import Event
 from pipeline.folds.performances import ShiftRow, StintRow
-from pipeline.folds.rows import CasePart, ContactRow
+from pipeline.folds.rows import CasePart, ContactRow, Link, Place
 from pipeline.kpi.panes import Grain, PaneKey
 from schemas.facts import PlanItem
 
@@ -118,19 +118,28 @@ class _ShareKey(msgspec.Struct, frozen=True, array_like=True):
 
 
 class ContactMessage(msgspec.Struct, frozen=True, array_like=True):
-    """The newest word on one interaction of a customer, or on what one says of a case.
+    """The newest word on one interaction of a customer, or on what one says of a case or a link.
 
     ``row`` is None when it belongs to this history no more. ``frozen``: nothing more will be said.
+    A contact that is a guest of this history names the key at ``home`` and how many ``moves`` that
+    key has made. A place says where the contacts of this very key are kept; only partition 0, which
+    knows all links, sends it.
     """
 
     interaction_id: str
     version: int
-    row: ContactRow | CasePart | None
+    row: ContactRow | CasePart | Link | Place | None
     frozen: bool = False
+    home: str = ""
+    moves: int = 0
 
 
 CASE_PREFIX: Final = b"k"
-"""Begins the key of a case's history; others are histories of customers."""
+"""Begins the key of a case's history."""
+CUSTOMER_PREFIX: Final = b"c"
+"""Begins the key of a customer's history; others are histories of one contact."""
+LINKS_KEY: Final = b"\0links"
+"""Key of what is said of links: all of it lies in partition 0."""
 
 
 class PerformanceMessage(msgspec.Struct, frozen=True, array_like=True):

@@ -62,7 +62,7 @@ TIME: Final = "DateTime64(3, 'UTC')"
 _MANY_VALUED: Final = frozenset({
     "event_id", "interaction_id", "leg_id", "previous_leg_id", "customer_key", "survey_id",
     "evaluation_id", "decision_id", "case_id",
-    "plan_id",
+    "plan_id", "account_key",
 })  # fmt: skip
 
 _EVENT_COMMENTS: Final = {
@@ -77,7 +77,10 @@ _EVENT_COMMENTS: Final = {
     "record_version": "a higher one of the same event_id replaces",
     "leg_id": "leg of the interaction",
     "previous_leg_id": "leg it was transferred from",
+    "customer_kind": "what the customer was named by: phone, mail, account or user of a channel",
     "customer_key": "keyed hash of the customer",
+    "account_key": "keyed hash of the account linked",
+    "linked": "false: the link is taken back",
     "intent": "what the customer wanted",
     "direction": "inbound, outbound or internal",
     "queue": "queue",
@@ -152,7 +155,7 @@ _EVENT_COMMENTS: Final = {
 }
 
 # Raw identity ends at intake: what is stored knows a keyed hash only.
-_NOT_STORED: Final = frozenset({"customer"})
+_NOT_STORED: Final = frozenset({"customer", "account"})
 
 
 class SqlColumn(NamedTuple):

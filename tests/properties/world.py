@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from agents.exhibits import take
 from pipeline.folds.event import reduce
+from pipeline.folds.links import SHARED_AFTER
 from pipeline.folds.silence import Silence
 from pipeline.kpi.plan import Plan
 from pipeline.microbatch import partition_for
@@ -120,7 +121,14 @@ class Owned:
 class World:
     """All stages over ``partitions`` partitions, fed by :meth:`say` and :meth:`tick`."""
 
-    def __init__(self, plan: Plan, partitions: int, silence: Silence | None = None) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        partitions: int,
+        silence: Silence | None = None,
+        shared_after: int = SHARED_AFTER,
+    ) -> None:
+        self._shared_after = shared_after
         self.exhibits = Configuration.of(p.exhibit for p in plan.exhibits)
         self.partitions = partitions
         self.logs: defaultdict[tuple[str, int], list[Record]] = defaultdict(list)
@@ -246,8 +254,10 @@ class World:
             return Lifecycle(
                 self.exhibits, publisher, state, self._silence, interaction_partitions=count
             )
-        stage = Journeys if owned.stage == "journeys" else Performers
-        return stage(self.exhibits, publisher, state, sources("lifecycle", count))
+        followed = sources("lifecycle", count)
+        if owned.stage == "journeys":
+            return Journeys(self.exhibits, publisher, state, followed, self._shared_after)
+        return Performers(self.exhibits, publisher, state, followed)
 
     # --- what came out ----------------------------------------------------------------------
 
