@@ -175,10 +175,11 @@ class Contact(NamedTuple):
     turns: Annotated[int, "of a bot session: turns of the customer"]
     callback_ms: Annotated[int | None, "left a queue to be called back at"]
     called_back_ms: Annotated[int | None, "a human served the customer again at"]
+    journey_id: Annotated[str, "first contact of the journey it belongs to"]
 
 
 class Journey(NamedTuple):
-    """Contacts of one customer on one intent, linked while no gap exceeds the journey window."""
+    """Contacts of one customer on one matter, or on one intent while no gap is over a week."""
 
     header: Header
     started_ms: Annotated[int, "first touch"]
@@ -195,6 +196,15 @@ class Journey(NamedTuple):
     reauthentications: Annotated[int, "authentications beyond the first"]
     info_repeats: Annotated[int, "times the customer had to repeat information"]
     wait_ms: Annotated[int, "waits in all queues"]
+    matter: Annotated[str, "case that its contacts name; empty where none does"]
+    channels: Annotated[int, "different channels used"]
+    reopens: Annotated[int, "contacts that followed one that said resolved"]
+    handled_by: Annotated[str, "none, bot, human or both"]
+    bot_sessions: Annotated[int, "bot sessions"]
+    handoffs: Annotated[int, "of the bot sessions, those that asked for a human"]
+    first_performer_kind: Annotated[str, "human, bot or hybrid: who served the first contact last"]
+    first_performer_id: Annotated[str, "performer who served the first contact last"]
+    first_model_version: Annotated[str, "version of the model, where that is a bot"]
 
 
 class PerformerStateInterval(NamedTuple):

@@ -46,6 +46,14 @@ def parts(interaction_id: str, events: Iterable[Event]) -> tuple[CasePart, ...]:
     )
 
 
+def matter(interaction_id: str, events: Iterable[Event]) -> str:
+    """The case that the events of an interaction, in canonical order, name last; empty if none."""
+    found = ""
+    for event in events:
+        found = event.case_id or (interaction_id if event.kind in OF_CASES else found)
+    return found
+
+
 def _header(interaction_id: str, told: Sequence[Event]) -> Header:
     def last(name: str) -> str:
         return next((value for e in reversed(told) if (value := getattr(e, name))), "")

@@ -40,6 +40,7 @@ def fold(
     limits = silence or Silence()
     ordered = sorted(events, key=lambda e: e.order)
     course = [e for e in ordered if e.kind not in _ASIDE]
+    matter = case.matter(interaction_id, ordered)
     rows: list[Row] = []
     contacts: list[ContactRow] = []
     dues: list[int] = []
@@ -52,7 +53,7 @@ def fold(
             rows.extend(told.lone_wraps())
             continue
         rows.extend(told.rows())
-        contacts.append(told.contact())
+        contacts.append(told.contact(matter))
         if told.due_ms is not None:
             dues.append(told.due_ms)
     judging = [e for e in ordered if e.kind in JUDGING]
@@ -126,6 +127,7 @@ class _Telling:
         self.exists = bool(acting) and not greeted and not wrapped
         if not acting:
             return
+        self._acting = acting
         self.started_ms = acting[0].occurred_ms
         # What a bot says may not know the channel; the customer's own events do.
         first = next((e for e in acting if not _is_greeting(e)), acting[0])
@@ -399,9 +401,10 @@ class _Telling:
 
     # --- the customer's history -----------------------------------------------------------------
 
-    def contact(self) -> ContactRow:
+    def contact(self, matter: str) -> ContactRow:
         """The slim row for the history of the customer."""
         whole = self._whole
+        channels = dict.fromkeys(e.channel for e in self._acting if not _is_greeting(e))
         callback = moments.callback(self.events)
         return ContactRow(
             header=whole.header,
@@ -435,6 +438,8 @@ class _Telling:
             queued=bool(self.story.stays),
             callback_ms=callback.asked_ms,
             called_back_ms=callback.answered_ms,
+            channels=tuple(channels) if len(channels) > 1 else (),
+            matter=matter,
         )
 
 

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from pipeline.folds.rows import BotSession, ContactRow, Folded, Row
 from schemas.facts import Contact, Header, Journey
 
-CODE_VERSION = 2
+CODE_VERSION = 3
 """Version of the rules of this fold."""
 
 JOURNEY_GAP_MS = 7 * 86_400_000
@@ -35,9 +35,12 @@ def fold(contacts: Iterable[ContactRow]) -> Folded:
     )
     called_ms = [c.started_ms for c in outbound if c.handled]
     rows: list[Row] = []
-    for contact in ordered:
-        rows.extend(_contact_rows(contact, gaps, _called_back_ms(contact, called_ms)))
-    rows.extend(_journeys(ordered))
+    for journey in _journeys(ordered):
+        first = journey[0].header.interaction_id
+        rows.append(Row(f"{first}/journey", "journey", _journey(journey)))
+        for contact in journey:
+            called_back_ms = _called_back_ms(contact, called_ms)
+            rows.extend(_contact_rows(contact, gaps, called_back_ms, first))
     return Folded(tuple(rows), (), None)
 
 
@@ -105,7 +108,9 @@ class _Gaps:
         return contact.started_ms - ends[index - 1] if index else None
 
 
-def _contact_rows(contact: ContactRow, gaps: _History, called_back_ms: int | None) -> Iterable[Row]:
+def _contact_rows(
+    contact: ContactRow, gaps: _History, called_back_ms: int | None, journey_id: str
+) -> Iterable[Row]:
     header = contact.header
     previous = [gap.previous_ms(contact) for gap in gaps.same]
     whole = Contact(
@@ -127,6 +132,7 @@ def _contact_rows(contact: ContactRow, gaps: _History, called_back_ms: int | Non
         turns=0,
         callback_ms=contact.callback_ms,
         called_back_ms=called_back_ms,
+        journey_id=journey_id,
         **_following(contact, contact.ended_ms, gaps),
     )
     yield Row(f"{header.interaction_id}/contact", "contact", whole)
@@ -165,22 +171,45 @@ def _credited(contact: ContactRow, session: BotSession) -> Header:
     )
 
 
-def _journeys(ordered: Sequence[ContactRow]) -> Iterable[Row]:
-    chains: defaultdict[tuple[str, str], list[list[ContactRow]]] = defaultdict(list)
+def _journeys(ordered: Sequence[ContactRow]) -> list[list[ContactRow]]:
+    """Contacts that go on with each other: on one matter, or on one intent in time.
+
+    A matter joins contacts of any direction after any time. Contacts that name different matters
+    are different journeys, however close.
+    """
+    journeys: list[list[ContactRow]] = []
+    of_matter: dict[str, list[ContactRow]] = {}
+    of_intent: dict[tuple[str, str], list[ContactRow]] = {}
     for contact in ordered:
-        found = chains[contact.header.direction, contact.header.intent]
-        if not found or not _goes_on(found[-1], contact):
-            found.append([])
-        found[-1].append(contact)
-    for journeys in chains.values():
-        for contacts in journeys:
-            first = contacts[0].header.interaction_id
-            yield Row(f"{first}/journey", "journey", _journey(contacts))
+        intent = contact.header.direction, contact.header.intent
+        found = of_matter.get(contact.matter)
+        if found is None or not contact.header.customer_key:
+            found = of_intent.get(intent)
+            if found is None or not _goes_on(found, contact):
+                found = []
+                journeys.append(found)
+        found.append(contact)
+        of_intent[intent] = found
+        if contact.matter:
+            of_matter[contact.matter] = found
+    return journeys
 
 
 def _goes_on(journey: Sequence[ContactRow], contact: ContactRow) -> bool:
     ends = [c.ended_ms if c.ended_ms is not None else contact.started_ms for c in journey]
-    return bool(contact.header.customer_key) and contact.started_ms - max(ends) <= JOURNEY_GAP_MS
+    in_time = contact.started_ms - max(ends) <= JOURNEY_GAP_MS
+    matter = _matter(journey)
+    same = not matter or not contact.matter or matter == contact.matter
+    return bool(contact.header.customer_key) and in_time and same
+
+
+def _matter(journey: Iterable[ContactRow]) -> str:
+    return next((contact.matter for contact in journey if contact.matter), "")
+
+
+def _handled_by(journey: Iterable[ContactRow]) -> str:
+    kinds = {contact.handled_by for contact in journey} - {"none"}
+    return "none" if not kinds else kinds.pop() if len(kinds) == 1 else "both"
 
 
 def _given_up_in(contact: ContactRow) -> str:
@@ -203,6 +232,7 @@ def _journey(contacts: Sequence[ContactRow]) -> Journey:
         employment=last.header.employment,
     )
     authentications = sum(c.authentications for c in contacts)
+    sessions = [session for c in contacts for session in c.bot_sessions]
     return Journey(
         header=header,
         started_ms=first.started_ms,
@@ -219,4 +249,13 @@ def _journey(contacts: Sequence[ContactRow]) -> Journey:
         reauthentications=max(authentications - 1, 0),
         info_repeats=sum(c.info_repeats for c in contacts),
         wait_ms=sum(c.wait_ms for c in contacts),
+        matter=_matter(contacts),
+        channels=len({name for c in contacts for name in c.channels or (c.header.channel,)}),
+        reopens=sum(a.resolved is True for a, _ in pairwise(contacts)),
+        handled_by=_handled_by(contacts),
+        bot_sessions=len(sessions),
+        handoffs=sum(session.handed_off for session in sessions),
+        first_performer_kind=first.header.performer_kind,
+        first_performer_id=first.header.performer_id,
+        first_model_version=first.header.model_version,
     )

@@ -32,7 +32,11 @@ class BotSession(msgspec.Struct, frozen=True, array_like=True):
 
 
 class ContactRow(msgspec.Struct, frozen=True, array_like=True, tag="contact"):
-    """One interaction, slim, as it travels to the history of its customer."""
+    """One interaction, slim, as it travels to the history of its customer.
+
+    ``channels`` are those it went over, in order, where they are several. ``matter`` is the case it
+    named last.
+    """
 
     header: Header
     started_ms: int
@@ -51,6 +55,8 @@ class ContactRow(msgspec.Struct, frozen=True, array_like=True, tag="contact"):
     queued: bool = False
     callback_ms: int | None = None
     called_back_ms: int | None = None
+    channels: tuple[str, ...] = ()
+    matter: str = ""
 
 
 class CaseStep(msgspec.Struct, frozen=True, array_like=True):

@@ -62,7 +62,7 @@ TIME: Final = "DateTime64(3, 'UTC')"
 _MANY_VALUED: Final = frozenset({
     "event_id", "interaction_id", "leg_id", "previous_leg_id", "customer_key", "survey_id",
     "evaluation_id", "decision_id", "case_id",
-    "plan_id", "account_key",
+    "plan_id", "account_key", "journey_id", "matter",
 })  # fmt: skip
 
 _EVENT_COMMENTS: Final = {

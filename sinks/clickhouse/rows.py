@@ -26,7 +26,7 @@ class Row(NamedTuple):
     values: tuple[Any, ...]
 
 
-_LEFT_OUT: Final = frozenset(("customer",))
+_LEFT_OUT: Final = frozenset(("customer", "account"))
 
 
 def _event_fields() -> tuple[str, ...]:

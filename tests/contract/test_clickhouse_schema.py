@@ -13,7 +13,9 @@ from sinks.clickhouse.rows import COLUMNS
 
 pytestmark = pytest.mark.clickhouse
 
-VIEWS = {*ddl.VIEWS.values(), "events", "kpis", "ai_performers", "uncounted_events"}
+VIEWS = {
+    *ddl.VIEWS.values(), "events", "kpis", "ai_performers", "uncounted_events", "journey_steps",
+}  # fmt: skip
 DDL_KINDS = sorted(facts.FACT_KINDS)
 
 
@@ -47,6 +49,7 @@ async def test_plan_and_apply_until_nothing_is_left(empty):
         "0008_working_time.sql",
         "0009_service.sql",
         "0010_horizon.sql",
+        "0011_journeys.sql",
         "0011_platform_restarts.sql",
     ]
     assert [migration.name for migration in await migrate.apply(empty)] == names
@@ -143,12 +146,12 @@ async def test_the_events_table_has_every_field_of_every_kind_but_raw_identity(m
     fields = {name for cls in EVENT_CLASSES.values() for name in cls.model_fields}
     own = {"event", "content_hash", "kafka_topic", "kafka_partition", "kafka_offset", "accepted_at"}
     found = await described(migrated, "interaction_events")
-    assert set(found) == (fields - {"customer"}) | own | {"version"}
+    assert set(found) == (fields - {"customer", "account"}) | own | {"version"}
     for column in ddl.event_columns():
         assert found[column.name] == (column.type, column.comment, "")
     assert found["version"][2] == "MATERIALIZED"
     view = await described(migrated, "events")
-    assert set(view) == (fields - {"customer"}) | own - {"content_hash"}
+    assert set(view) == (fields - {"customer", "account"}) | own - {"content_hash"}
 
 
 async def test_kpi_values_have_every_field_of_a_published_value(migrated):

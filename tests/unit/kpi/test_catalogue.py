@@ -71,6 +71,7 @@ DEFAULTS = {
         "transfer_fails": False,
         "bot_handoff_fails": False,
         "abandons_count_as_repeat": True,
+        "proactive_excluded": False,
         "outbound_counts": False,
     },
     "repeat_rate": {"window_hours": 168, "scope": "same_intent"},
