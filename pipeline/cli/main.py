@@ -23,6 +23,8 @@ COMMANDS: Final = {
     "simulate": "Write the events of a simulated contact center.",
     "replay": "Run files through the real pipeline and print what comes out.",
     "sql": "Ask the ClickHouse of a running demo.",
+    "journey": "Tell one journey step by step.",
+    "effort": "Compare journey effort with what customers say.",
     "inventory": "List the AI performers of every KCR task.",
     "exhibit": "Check, explain, compare, report and change exhibits.",
     "plan": "Size an installation from what the benchmark has measured.",

@@ -177,6 +177,16 @@ def replay_final(folder: Path, examples: Sequence[Example]) -> list[Json]:
     return _replay(folder, examples, events, "final")
 
 
+def replay_facts(folder: Path, examples: Sequence[Example]) -> Path:
+    """A file with the facts of all examples in the end, as ``cxstream replay`` prints them."""
+    log = folder / "events.jsonl"
+    steps = [step for example in examples for step in example.steps if isinstance(step, list)]
+    log.write_text("".join(json.dumps(event) + "\n" for step in steps for event in step))
+    facts = folder / "facts.jsonl"
+    facts.write_text(cxstream("replay", "--emit=facts", "--json", log))
+    return facts
+
+
 def _replay(
     folder: Path, examples: Sequence[Example], events: Iterable[Json], as_of: str
 ) -> list[Json]:

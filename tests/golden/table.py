@@ -16,6 +16,9 @@ line ``Time 0 is 2026-03-02 09:00:00 UTC.`` and these sections, in the order in 
     The clock (or ``+200`` after time 0), and the values that must then stand.
 ``## Final``
     The same, when nothing more comes and every cohort is mature.
+``## Journey a1``
+    What ``cxstream journey`` tells in the end of the journey of that contact, as a block. Names of
+    the example's own stand without its file's name.
 ``## Published``
     Every version of a value that was ever published on a stream of ticks, from the first to the
     last, as ``state numerator/denominator``.
@@ -128,6 +131,7 @@ class Example:
     steps: list[list[Json] | Check] = field(default_factory=list)
     published: list[Published] = field(default_factory=list)
     said: Json = field(default_factory=dict)
+    stories: list[tuple[str, str]] = field(default_factory=list)
 
     @property
     def checks(self) -> list[Check]:
@@ -208,6 +212,9 @@ def read(path: Path) -> Example:
                 example.steps.append(Check(title, clock, tuple(_value(row) for row in rows)))
             case "Final":
                 example.steps.append(Check(title, None, tuple(_value(row) for row in rows)))
+            case "Journey":
+                contact = f"{path.stem}/{title.removeprefix('Journey ')}"
+                example.stories.append((contact, body.split("```")[1].removeprefix("text\n")))
             case "Published":
                 example.published += [_published(row) for row in rows]
             case "Under":  # read by the test that it is for

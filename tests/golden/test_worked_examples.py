@@ -6,6 +6,7 @@ from typing import get_args
 
 import pytest
 
+from pipeline.cli.journey import command
 from pipeline.kpi import catalogue
 from schemas.interaction import Channel
 from tests.golden.conftest import EXAMPLES
@@ -19,6 +20,8 @@ CHECKS = [
 TIMED = [param for param in CHECKS if param.values[1].clock is not None]
 FINAL = [param for param in CHECKS if param.values[1].clock is None]
 PUBLISHED = [pytest.param(e, id=e.name) for e in EXAMPLES if e.published]
+
+STORIES = [pytest.param(e, *story, id=story[0]) for e in EXAMPLES for story in e.stories]
 
 COVERED = ("service", "handling", "resolution", "experience", "automation", "journey")
 """Groups of the catalogue of which every KPI has a worked example."""
@@ -52,6 +55,12 @@ def test_by_replay_as_of(tmp_path, example, check):
 def test_by_replay_in_the_end(replayed, example, check):
     rows = [row for row in replayed if row["exhibit"] == example.name]
     assert differences(rows, check.values) == []
+
+
+@pytest.mark.parametrize(("example", "contact", "text"), STORIES)
+def test_the_story_of_a_journey(facts, capsys, example, contact, text):
+    command(contact, facts=facts)
+    assert capsys.readouterr().out.replace(f"{example.name}/", "") == text
 
 
 @pytest.mark.kafka

@@ -1,0 +1,1 @@
+"""One journey told step by step, and how its effort is calibrated."""

@@ -1,0 +1,107 @@
+"""The parts of journey effort, and how well their sum agrees with what customers say of effort."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+from pipeline.kpi import catalogue
+from schemas.exhibit import Exhibit
+
+KPI: Final = "journey_effort"
+
+PARTS: Final = {
+    "interactions": ("contacts", "interactions - 1"),
+    "channel_switches": ("channel switches", "channel_switches"),
+    "transfers": ("transfers", "transfers"),
+    "handoffs_without_context": ("handoffs without context", "handoffs_without_context"),
+    "reauthentications": ("repeated authentications", "reauthentications"),
+    "info_repeats": ("repeats of information", "info_repeats"),
+    "wait_minutes": ("waiting", "wait_ms / 60000"),
+}
+"""Parts by the name of their weight: what people call them, and SQL over a journey."""
+
+Weights = Mapping[str, float]
+
+
+def default_weights() -> Weights:
+    """Weights of an exhibit that gives none."""
+    return _weights(catalogue.load().compile(KPI).parameters)
+
+
+def weights_of(exhibit: Exhibit) -> Weights | None:
+    """Weights of the first effort of ``exhibit``; None where it has none."""
+    for entry in exhibit.kpis:
+        if entry.kpi == KPI:
+            return _weights(catalogue.load().compile(KPI, entry.parameters).parameters)
+    return None
+
+
+def _weights(parameters: Mapping[str, Any]) -> Weights:
+    return {name: float(weight) for name, weight in parameters["weights"].items()}
+
+
+def parts(journey: Mapping[str, Any], weights: Weights) -> dict[str, float]:
+    """Effort of each part of a journey, by the name of its weight."""
+    counts = {name: journey.get(name, 0) for name in PARTS}
+    counts["interactions"] -= 1
+    counts["wait_minutes"] = journey["wait_ms"] / 60_000
+    return {name: weights[name] * count for name, count in counts.items()}
+
+
+class Agreement(NamedTuple):
+    """How two numbers of journeys go together, from -1 to 1; None where one is constant."""
+
+    rank: float | None
+    linear: float | None
+
+
+class Calibration(NamedTuple):
+    """Agreement of efforts with answers: of the whole, and of each part alone."""
+
+    answers: int
+    journeys: int
+    whole: Agreement
+    parts: Mapping[str, Agreement]
+
+
+def calibration_query(weights: Weights, scale: int) -> tuple[str, dict[str, Any]]:
+    """SQL over the views, and its parameters.
+
+    An answer is one to the question ``ces`` on ``scale``, after any contact of the journey, paired
+    with the effort of the whole journey as it is known now.
+    """
+    numbers = {name: sql for name, (_, sql) in PARTS.items()}
+    whole = " + ".join(f"{{weight_{name}:Float64}} * ({sql})" for name, sql in numbers.items())
+    pairs = ", ".join(
+        f"rankCorr({sql}, score) AS rank_{name}, corr({sql}, score) AS linear_{name}"
+        for name, sql in (("whole", whole), *numbers.items())
+    )
+    sql = (  # all text is of this module
+        f"SELECT count() AS answers, uniqExact(j.interaction_id) AS journeys, {pairs}\n"  # noqa: S608
+        "FROM (SELECT interaction_id, assumeNotNull(score) AS score FROM surveys\n"
+        "    WHERE question = 'ces' AND credit = 'last' AND scale = {scale:Int64}\n"
+        "    AND score IS NOT NULL) AS s\n"
+        "INNER JOIN (SELECT interaction_id, journey_id FROM contacts WHERE part = 'interaction')\n"
+        "    AS c ON c.interaction_id = s.interaction_id\n"
+        "INNER JOIN journeys AS j ON j.interaction_id = c.journey_id"
+    )
+    given = {f"weight_{name}": weight for name, weight in weights.items()}
+    return sql, given | {"scale": scale}
+
+
+def calibration(row: Mapping[str, Any]) -> Calibration:
+    """What the one row of the query says."""
+
+    def agreement(name: str) -> Agreement:
+        return Agreement(_number(row[f"rank_{name}"]), _number(row[f"linear_{name}"]))
+
+    return Calibration(
+        row["answers"], row["journeys"], agreement("whole"),
+        {name: agreement(name) for name in PARTS},
+    )  # fmt: skip
+
+
+def _number(found: float) -> float | None:
+    """A constant has no correlation: ClickHouse says NaN."""
+    return None if found != found else found  # noqa: PLR0124 - NaN alone differs from itself
