@@ -8,8 +8,9 @@ line ``Time 0 is 2026-03-02 09:00:00 UTC.`` and these sections, in the order in 
 ``## Events``
     Events, in the order of their arrival. ``time`` is seconds after time 0, or a UTC time;
     ``contact`` is the interaction, ``name x 40`` means forty of them; ``fields`` are the other
-    fields of the event. An ``event_id`` is made up unless the event has one. All examples happen in
-    one center: a performer whose states or schedule are told is in no other example.
+    fields of the event. An ``event_id`` is made up unless the event has one; a customer
+    ``withheld`` is nobody. All examples happen in one center: a performer whose states or schedule
+    are told is in no other example.
 ``## Again``
     Everything so far arrives once more.
 ``## As of 2026-06-08 09:00``
@@ -254,10 +255,9 @@ def _events(name: str, zero: datetime, row: dict[str, str], ids: Iterator[str]) 
     if copies is not None:
         contacts = [f"{copies[1]}-{number}" for number in range(1, int(copies[2]) + 1)]
     own = dict(_assignment(word) for word in row["fields"].split())
-    if "customer" in own:
-        own["customer"] = f"{name}/{own['customer']}"
-    if "event_id" in own:
-        own["event_id"] = f"{name}/{own['event_id']}"
+    for field_name in ("customer", "account", "event_id"):
+        if field_name in own and own[field_name] != "withheld":
+            own[field_name] = f"{name}/{own[field_name]}"
     for contact in contacts:
         yield {
             "event_id": next(ids),
@@ -276,7 +276,13 @@ def _assignment(word: str) -> tuple[str, Any]:
     constants = {"true": True, "false": False}
     if re.fullmatch(r"\d+\.\d+", text) and not name.endswith("_version"):
         return name, float(text)
-    if re.fullmatch(r"\d+", text) and name not in ("event_id", "survey_id", "customer"):
+    if re.fullmatch(r"\d+", text) and name not in (
+        "event_id",
+        "survey_id",
+        "customer",
+        "account",
+        "model_version",
+    ):
         return name, int(text)
     return name, constants.get(text, text)
 
