@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from itertools import permutations
 
+from msgspec.structs import replace
+
 from pipeline.folds import interaction
 from pipeline.folds.event import reduce
 from tests.properties.stories import START, event
@@ -66,7 +68,9 @@ def test_judgements_change_no_other_fact():
     judged = interaction.fold("k", told(*COURSE, decision, EVALUATION, case), END_MS)
     kinds = ("evaluation", "ai_decision")
     assert [row for row in judged.rows if row.kind not in kinds] == list(plain.rows)
-    assert judged.contacts == plain.contacts
+    # A case says which matter a contact is about, and nothing else of it.
+    assert [contact.matter for contact in judged.contacts] == ["c"]
+    assert [replace(contact, matter="") for contact in judged.contacts] == list(plain.contacts)
     (fact,) = (row.fact for row in judged.rows if row.kind == "ai_decision")
     assert (fact.header.intent, fact.header.performer_id, fact.header.site) == ("order", "robo", "")
 
