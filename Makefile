@@ -15,12 +15,14 @@ PYTEST := $(BIN)/python -m pytest
 RATE ?= 25
 JOBS ?= 2
 BOOTSTRAP ?=
+CUSTOMERS ?= 1000000
+CONTACTS ?= 10
 INTERACTIONS ?= 50000
 EVENTS ?= 2000000
 RUNS ?= 3
 PARTS ?=
 
-.PHONY: help run run-kafka test check deploy-check ci bench bench-peers truth audit audit-short faults faults-short alerts alerts-short tour docs format lock services clean
+.PHONY: help run run-kafka test check deploy-check ci bench bench-journeys bench-peers truth audit audit-short faults faults-short alerts alerts-short tour docs format lock services clean
 
 help: ## List every target.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -76,6 +78,9 @@ bench: $(DEV_SETUP) services ## What a message costs beside a plain loop and sto
 
 bench-peers: $(DEV_SETUP) services ## The same work on Kafka Streams, Bytewax, Quix and stock Faust, as far as they install.
 	@$(BIN)/python -m tests.bench peers --events $(EVENTS) --runs $(RUNS)
+
+bench-journeys: $(DEV_SETUP) services ## Histories of CUSTOMERS=n customers with CONTACTS=n contacts each: memory, cost, restore.
+	@BENCH_CUSTOMERS=$(CUSTOMERS) BENCH_CONTACTS=$(CONTACTS) $(BIN)/python -m tests.bench.journeys
 
 docs: $(DEV_SETUP) ## Write what is generated in docs/ and schemas/json/.
 	@$(BIN)/python -m schemas.generate

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from pipeline.folds.rows import CasePart, ContactRow
@@ -22,8 +22,8 @@ def frozen_part(
 ) -> set[str]:
     """Contacts that nothing can change any more and that no number of the others looks back to.
 
-    They end before a silence longer than the horizon, or nothing comes after them. With ``whole``
-    all or none are.
+    They end before a silence longer than the horizon that no matter spans, or nothing comes after
+    them. With ``whole`` all or none are.
     """
     told = [(name, known) for name, known in contacts.items() if known.row is not None]
     told.sort(key=lambda one: begin_ms(one[1].row))
@@ -33,12 +33,18 @@ def frozen_part(
         if not known.frozen or reach_ms(known.row) >= floor_ms:
             break
         reached_ms = max(reached_ms, reach_ms(known.row))
-        last = place + 1 == len(told)
-        if last or (not whole and begin_ms(told[place + 1][1].row) - reached_ms > horizon_ms):
+        later = told[place + 1 :]
+        silent = not whole and later and begin_ms(later[0][1].row) - reached_ms > horizon_ms
+        if not later or (silent and not _matters(told[: place + 1]) & _matters(later)):
             found = {name for name, _ in told[: place + 1]}
     if len(found) == len(told):
         return set(contacts)
     return found
+
+
+def _matters(told: Iterable[tuple[str, Contact]]) -> set[str]:
+    rows = (known.row for _, known in told)
+    return {row.matter for row in rows if isinstance(row, ContactRow) and row.matter}
 
 
 def begin_ms(row: ContactRow | CasePart | None) -> int:

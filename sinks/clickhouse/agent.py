@@ -9,14 +9,25 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from pipeline.microbatch import Batch, BatchApp, Stage
+import msgspec
+
+from pipeline.microbatch import Batch, BatchApp, Record, Stage
 from schemas.topics import DEAD_LETTERS, FACTS, INTERACTIONS, KPIS
 from sinks.base import Sink
 from sinks.clickhouse.rows import COLUMNS, is_let_go, rows
+
+
+class _Versioned(msgspec.Struct):
+    """What decides between records of one fact."""
+
+    version: int
+
+
+_decode_version = msgspec.json.Decoder(_Versioned).decode
 
 TOPICS = (INTERACTIONS, FACTS, KPIS, DEAD_LETTERS)
 
@@ -33,17 +44,35 @@ def _register(app: BatchApp, sink: Sink, topic: str) -> Stage:
     async def agent(batches: AsyncIterator[Batch]) -> None:
         async for batch in stage.batches(batches):
             async with stage.checkpoint(batch) as checkpoint:
-                # Of several versions under one record key the last one says it all.
-                told = [record for record in batch.records if not is_let_go(record)]
-                latest = {record.key or n: record for n, record in enumerate(told)}
-                keyed = topic in (FACTS, KPIS)
                 tables: defaultdict[str, list[tuple[Any, ...]]] = defaultdict(list)
-                for record in latest.values() if keyed else told:
+                told = [record for record in batch.records if not is_let_go(record)]
+                for record in telling(topic, told):
                     for row in rows(record):
                         tables[row.table].append(row.values)
                 checkpoint.write_outside(partial(_insert, sink, tables))
 
     return stage
+
+
+def telling(topic: str, records: Sequence[Record]) -> Iterable[Record]:
+    """Records without those that another one of the batch replaces.
+
+    Of one value the last one holds. Of one fact the highest version does: a contact that moves from
+    one history to another is told by both, in any order.
+    """
+    if topic not in (FACTS, KPIS):
+        return records
+    found: dict[bytes | int, Record] = {}
+    for number, record in enumerate(records):
+        name = record.key or number
+        known = found.get(name)
+        if known is None or topic == KPIS or _version(record) >= _version(known):
+            found[name] = record
+    return found.values()
+
+
+def _version(record: Record) -> int:
+    return _decode_version(record.value or b"").version
 
 
 async def _insert(sink: Sink, tables: Mapping[str, list[tuple[Any, ...]]]) -> None:

@@ -108,7 +108,12 @@ class Process:
     @property
     def status(self) -> str:
         """What the system says of it, such as ``stopped``."""
-        return str(psutil.Process(self._process.pid).status())
+        return str(self.system.status())
+
+    @property
+    def system(self) -> psutil.Process:
+        """What the system knows of it: its memory, the time it used."""
+        return psutil.Process(self._process.pid)
 
     @property
     def target(self) -> str:
@@ -261,13 +266,13 @@ class Site:
         assert done.returncode == expect, done.stdout + done.stderr
         return done.stdout
 
-    def refused(self, *arguments: str) -> str:
+    def refused(self, *arguments: str, code: int = 2) -> str:
         """Run a command line that must end with a mistake of its user; what it complained."""
         done = subprocess.run(
             [str(_COMMAND), *arguments],
             env=self.environment, capture_output=True, text=True, check=False, timeout=120,
         )  # fmt: skip
-        assert done.returncode == 2, done.stdout + done.stderr
+        assert done.returncode == code, done.stdout + done.stderr
         return done.stderr
 
     def worker(
