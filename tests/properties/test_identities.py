@@ -182,3 +182,35 @@ def test_a_guest_that_turns_out_to_be_another_customers_leaves_no_deletion_behin
     late = {**call("k0", "m", 0)[1], "kind": "wrapup_ended", "at": 90}
     found = said(world, [late], 20)
     assert found["k0/contact"]["customer_key"] == "m"
+
+
+def test_a_link_outlives_what_it_joined(plan):
+    """What is frozen is let go at home and at the root; who calls again is still the root's."""
+    world = world_of(plan, 3)
+    link = {**LINK, "customer_key": "phone", "account_key": "acct", "at": 0}
+    said(world, [link, *call("k0", "phone", 0), *call("k1", "acct", 600)], 0)
+    later = 400 * 86_400
+    # What was let go keeps its place in "all": one journey of two contacts, its effort 1.
+    for day in range(8):
+        world.tick(START_MS + (later - 8 + day) * 1_000)
+        world.run()
+    homes = [owned.state for owned in world.owned if owned.stage == "journeys"]
+    contacts = [
+        k for state in homes for k, value in state.items() if b"k0" in value or b"k1" in value
+    ]
+    assert contacts == []
+    world.say(event({**call("k2", "phone", later)[0]}, 30))
+    world.say(event({**call("k2", "phone", later)[1]}, 31))
+    world.run()
+    for day in range(3):
+        world.tick(START_MS + (later + 3_600 + day) * 1_000)
+        world.run()
+    found = {fact["fact_id"]: fact for fact in histories(world)}
+    assert found["k2/contact"]["customer_key"] == "acct"
+    (effort,) = (
+        value
+        for value in world.values()
+        if (value.name, value.window.kind) == ("journey_effort", "all")
+        and set(value.dimensions.values()) == {"*"}
+    )
+    assert (effort.numerator, effort.denominator) == (1_000_000, 2)
