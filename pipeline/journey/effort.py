@@ -69,22 +69,33 @@ def calibration_query(weights: Weights, scale: int) -> tuple[str, dict[str, Any]
     """SQL over the views, and its parameters.
 
     An answer is one to the question ``ces`` on ``scale``, after any contact of the journey, paired
-    with the effort of the whole journey as it is known now.
+    with the effort of the whole journey as it is known now. Ranks are those of Spearman, corrected
+    for ties, of which there are many among answers.
     """
     numbers = {name: sql for name, (_, sql) in PARTS.items()}
     whole = " + ".join(f"{{weight_{name}:Float64}} * ({sql})" for name, sql in numbers.items())
+    numbers["whole"] = whole
+    given_names = [*numbers, "score"]
+    columns = ", ".join(f"toFloat64({sql}) AS {name}" for name, sql in numbers.items())
+    ranks = ", ".join(
+        # The mean rank of what is equal.
+        f"rank() OVER (ORDER BY {name}) + (count() OVER (PARTITION BY {name}) - 1) / 2 AS r_{name}"
+        for name in given_names
+    )
     pairs = ", ".join(
-        f"rankCorr({sql}, score) AS rank_{name}, corr({sql}, score) AS linear_{name}"
-        for name, sql in (("whole", whole), *numbers.items())
+        f"corr(r_{name}, r_score) AS rank_{name}, corr({name}, score) AS linear_{name}"
+        for name in numbers
     )
     sql = (  # all text is of this module
-        f"SELECT count() AS answers, uniqExact(j.interaction_id) AS journeys, {pairs}\n"  # noqa: S608
+        f"SELECT count() AS answers, uniqExact(journey) AS journeys, {pairs}\n"  # noqa: S608
+        f"FROM (SELECT *, {ranks}\n"
+        f"FROM (SELECT j.interaction_id AS journey, toFloat64(s.score) AS score, {columns}\n"
         "FROM (SELECT interaction_id, assumeNotNull(score) AS score FROM surveys\n"
         "    WHERE question = 'ces' AND credit = 'last' AND scale = {scale:Int64}\n"
         "    AND score IS NOT NULL) AS s\n"
         "INNER JOIN (SELECT interaction_id, journey_id FROM contacts WHERE part = 'interaction')\n"
         "    AS c ON c.interaction_id = s.interaction_id\n"
-        "INNER JOIN journeys AS j ON j.interaction_id = c.journey_id"
+        "INNER JOIN journeys AS j ON j.interaction_id = c.journey_id))"
     )
     given = {f"weight_{name}": weight for name, weight in weights.items()}
     return sql, given | {"scale": scale}
