@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
 from pydantic import BaseModel, ValidationError
@@ -140,8 +140,9 @@ class Intake:
         key = event.customer_key or keys.key(event.customer, event.customer_kind, event.channel)
         hashed = {"customer": None, "customer_key": key}
         if event.kind == LINKING:
+            link: Any = event  # of either form of the class
             hashed["account"] = None
-            hashed["account_key"] = event.account_key or keys.key(event.account, "account")
+            hashed["account_key"] = link.account_key or keys.key(link.account, "account")
         out.send(
             INTERACTIONS,
             partition_key(event),
