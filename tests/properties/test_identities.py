@@ -13,9 +13,11 @@ from pipeline.kpi.plan import Plan
 from schemas.exhibit_file import load_exhibit
 from schemas.interaction import InteractionEvent
 from tests.properties.stories import SPAN_SECONDS, event, stories
-from tests.properties.test_stages import IN_THE_END_MS, START_MS, differences, published
+from tests.properties.test_stages import START_MS, differences, published
 from tests.properties.world import Row, World
 
+END_MS = START_MS + 3 * 86_400_000
+"""Every cohort is mature, and nothing is frozen yet."""
 SHARED_AFTER = 2
 EXHIBIT = """
 exhibit: histories
@@ -73,12 +75,11 @@ def world_of(plan: Plan, partitions: int) -> World:
 
 
 def settle(world: World) -> None:
-    """Let everything be read, links and what they move included, before the clock goes on."""
+    """Let everything be read, and the clock go on: a correction by a link takes two ticks."""
     world.run()
-    world.tick(IN_THE_END_MS)
-    world.run()
-    world.tick(IN_THE_END_MS)
-    world.run()
+    for second in range(3):
+        world.tick(END_MS + second * 1_000)
+        world.run()
 
 
 def in_order(plan: Plan, events: Sequence[InteractionEvent]) -> World:
