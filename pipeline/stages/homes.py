@@ -216,7 +216,7 @@ def _here(key: str, state: CustomerState, kin: Kin) -> dict[str, Known]:
     here = _guests(kin)
     if kin.root == key:
         for name, known in state.contacts.items():
-            if name not in here or here[name].version <= known.version:
+            if name not in here or _rank(known) > _rank(here[name]):
                 here[name] = known
     return here
 
