@@ -174,33 +174,25 @@ def _credited(contact: ContactRow, session: BotSession) -> Header:
 def _journeys(ordered: Sequence[ContactRow]) -> list[list[ContactRow]]:
     """Contacts that go on with each other: on one matter, or on one intent in time.
 
-    A matter joins contacts of any direction after any time. Contacts that name different matters
-    are different journeys, however close.
+    A matter joins contacts of a known customer in any direction, after any time. Contacts without
+    one are joined by direction and intent, and never with those that name one.
     """
     journeys: list[list[ContactRow]] = []
-    of_matter: dict[str, list[ContactRow]] = {}
-    of_intent: dict[tuple[str, str], list[ContactRow]] = {}
+    chains: dict[tuple[str, ...], list[ContactRow]] = {}
     for contact in ordered:
-        intent = contact.header.direction, contact.header.intent
-        found = of_matter.get(contact.matter)
-        if found is None or not contact.header.customer_key:
-            found = of_intent.get(intent)
-            if found is None or not _goes_on(found, contact):
-                found = []
-                journeys.append(found)
+        matter = contact.matter if contact.header.customer_key else ""
+        chain = (matter,) if matter else (contact.header.direction, contact.header.intent)
+        found = chains.get(chain)
+        if found is None or not (matter or _goes_on(found, contact)):
+            found = chains[chain] = []
+            journeys.append(found)
         found.append(contact)
-        of_intent[intent] = found
-        if contact.matter:
-            of_matter[contact.matter] = found
     return journeys
 
 
 def _goes_on(journey: Sequence[ContactRow], contact: ContactRow) -> bool:
     ends = [c.ended_ms if c.ended_ms is not None else contact.started_ms for c in journey]
-    in_time = contact.started_ms - max(ends) <= JOURNEY_GAP_MS
-    matter = _matter(journey)
-    same = not matter or not contact.matter or matter == contact.matter
-    return bool(contact.header.customer_key) and in_time and same
+    return bool(contact.header.customer_key) and contact.started_ms - max(ends) <= JOURNEY_GAP_MS
 
 
 def _matter(journey: Iterable[ContactRow]) -> str:

@@ -44,7 +44,7 @@ FROM
         if(ifNull(leg_id, '') = interaction_id, '', ifNull(leg_id, '')) AS leg,
         ifNull(leg_id, '') != '' AS leg_told,
         ifNull(previous_leg_id, '') AS previous_leg,
-        ifNull(customer_key, '') AS customer_key,
+        ifNull(customer_key, '') AS customer_key, ifNull(account_key, '') AS account_key,
         ifNull(toString(intent), '') AS intent,
         ifNull(toString(kcr_task), '') AS kcr_task,
         ifNull(toString(capability), '') AS capability,
@@ -88,7 +88,7 @@ FROM
 );
 
 -- ----------------------------------------------------------------------------------------------------
--- The course of an interaction: what happens in it, without what judges it, its cases and plans.
+-- The course of an interaction: what happens in it, without what judges it, its cases, links and plans.
 --
 -- Some platforms never end a conversation. A new start that follows a long silence begins another session
 -- under the same id: an interaction of its own, named after its id and its beginning. The silence is an
@@ -101,14 +101,14 @@ WITH
         SELECT
             * EXCEPT (performer_kind),
             if(performer_kind = '', 'human', performer_kind) AS performer_kind,
-            kind NOT IN ('survey_sent', 'survey_answered', 'record', 'identity_linked') AS acts,
+            kind NOT IN ('survey_sent', 'survey_answered', 'record') AS acts,
             kind = 'bot_started' OR (kind = 'bot_turn' AND ifNull(user_turn = false, false)) AS greets,
             multiIf(
                 channel IN ('voice', 'web_chat', 'wechat', 'whatsapp', 'facebook', 'instagram', 'line', 'sms'), 86400000,
                 604800000
             ) AS calm_ms
         FROM known
-        WHERE kind NOT IN ('performer_state', 'plan', 'tick', 'evaluation', 'ai_decision', 'case_opened', 'case_resolved', 'case_reopened')
+        WHERE kind NOT IN ('performer_state', 'plan', 'tick', 'evaluation', 'ai_decision', 'case_opened', 'case_resolved', 'case_reopened', 'identity_linked')
     ),
     silences AS
     (

@@ -73,6 +73,7 @@ WITH
             countIf(acts AND NOT greets) > 0 AS answered_greeting,
             -- What a bot says may not know the channel.
             argMinIf(channel, (greets, place), acts) AS channel,
+            groupUniqArrayIf(channel, acts AND NOT greets) AS own_channels,
             argMinIf(direction, (greets, place), acts) AS direction,
             argMinIf(source, (greets, place), acts) AS source,
             argMaxIf(customer_key, place, customer_key != '') AS customer_key,

@@ -1,3 +1,104 @@
+-- Journeys: contacts of one customer that name one case, else on one intent in one direction with no gap
+-- of more than 7 days; a contact of an unknown customer is a journey alone. The case is the one that any
+-- event of the interaction names last; what tells of a case and names none is about its own.
+CREATE TABLE chained ENGINE = Memory AS
+WITH
+    matters AS
+    (
+        SELECT interaction_id AS contact, argMax(if(case_id != '', case_id, interaction_id), place) AS matter
+        FROM known
+        WHERE kind NOT IN ('performer_state', 'plan', 'tick')
+            AND (case_id != '' OR kind IN ('case_opened', 'case_resolved', 'case_reopened'))
+        GROUP BY interaction_id
+    ),
+    -- Where a contact was given up by its customer: in a queue, or with a bot before any queue.
+    endings AS
+    (
+        SELECT
+            interaction_id, queued,
+            multiIf(abandoned, 'queue', last_bot_outcome IN ('left', 'timed_out') AND NOT queued, 'bot', '') AS given_up_in
+        FROM whole
+    ),
+    courses AS
+    (
+        SELECT interaction_id, own_channels, matter
+        FROM spans
+        LEFT JOIN matters USING (contact)
+    ),
+    linked AS
+    (
+        SELECT
+            *,
+            if(customer_key = '', interaction_id, customer_key) AS who,
+            if(matter != '' AND customer_key != '', (matter, '', ''), ('', toString(direction), toString(intent))) AS chain,
+            max(ifNull(ended_ms, started_ms)) OVER before_it AS reached_ms,
+            count() OVER before_it AS earlier,
+            lag(channel) OVER in_order AS last_channel,
+            lag(ifNull(resolved, false)) OVER in_order AS last_resolved,
+            earlier = 0 OR (chain.1 = '' AND started_ms - reached_ms > 604800000) AS begins
+        FROM (SELECT * FROM interactions INNER JOIN endings USING (interaction_id) INNER JOIN courses USING (interaction_id)) AS in_history
+        WINDOW
+            in_order AS (PARTITION BY who, chain ORDER BY started_ms, interaction_id),
+            before_it AS (PARTITION BY who, chain ORDER BY started_ms, interaction_id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+    ),
+    numbered AS
+    (
+        SELECT *, sum(begins) OVER (PARTITION BY who, chain ORDER BY started_ms, interaction_id) AS number
+        FROM linked
+    )
+SELECT *, first_value(interaction_id) OVER (PARTITION BY who, chain, number ORDER BY started_ms, interaction_id) AS journey_id
+FROM numbered;
+
+CREATE TABLE journeys ENGINE = Memory AS
+SELECT
+    argMin(n.interaction_id, (n.started_ms, n.interaction_id)) AS interaction_id,
+    any(n.customer_key) AS customer_key,
+    argMin(n.channel, (n.started_ms, n.interaction_id)) AS channel,
+    argMin(n.direction, (n.started_ms, n.interaction_id)) AS direction,
+    argMin(n.queue, (n.started_ms, n.interaction_id)) AS queue,
+    argMin(n.intent, (n.started_ms, n.interaction_id)) AS intent,
+    argMax(n.performer_kind, (n.started_ms, n.interaction_id)) AS performer_kind,
+    argMax(n.performer_id, (n.started_ms, n.interaction_id)) AS performer_id,
+    argMax(n.model_version, (n.started_ms, n.interaction_id)) AS model_version,
+    argMin(n.kcr_task, (n.started_ms, n.interaction_id)) AS kcr_task,
+    argMin(n.capability, (n.started_ms, n.interaction_id)) AS capability,
+    argMin(n.client, (n.started_ms, n.interaction_id)) AS client,
+    argMin(n.vendor, (n.started_ms, n.interaction_id)) AS vendor,
+    argMax(n.site, (n.started_ms, n.interaction_id)) AS site,
+    argMax(n.location, (n.started_ms, n.interaction_id)) AS location,
+    argMax(n.employment, (n.started_ms, n.interaction_id)) AS employment,
+    argMin(n.language, (n.started_ms, n.interaction_id)) AS language,
+    argMin(n.source, (n.started_ms, n.interaction_id)) AS source,
+    min(n.started_ms) AS started_ms,
+    if(countIf(n.ended_ms IS NULL) > 0, NULL, max(n.ended_ms)) AS ended_ms,
+    argMax(tuple(n.resolved), (n.started_ms, n.interaction_id)).1 AS resolved,
+    if(ifNull(argMax(tuple(n.resolved), (n.started_ms, n.interaction_id)).1, false), argMax(tuple(n.ended_ms), (n.started_ms, n.interaction_id)).1, NULL) AS resolved_ms,
+    max(n.bot_sessions > 0) AS entered_bot,
+    max(n.queued) AS entered_queue,
+    argMax(n.given_up_in, (n.started_ms, n.interaction_id)) AS given_up_in,
+    toInt64(count()) AS interactions,
+    toInt64(countIf(NOT n.begins AND n.channel != n.last_channel)) AS channel_switches,
+    toInt64(sum(n.transfers)) AS transfers,
+    toInt64(sum(n.handoffs_without_context)) AS handoffs_without_context,
+    greatest(toInt64(sum(n.authentications)) - 1, 0) AS reauthentications,
+    toInt64(sum(n.info_repeats)) AS info_repeats,
+    toInt64(sum(n.wait_ms)) AS wait_ms,
+    argMin(n.matter, (n.started_ms, n.interaction_id)) AS matter,
+    toInt64(length(groupUniqArrayArray(if(empty(n.own_channels), [n.channel], n.own_channels)))) AS channels,
+    toInt64(countIf(NOT n.begins AND n.last_resolved)) AS reopens,
+    multiIf(
+        uniqExactIf(n.handled_by, n.handled_by != 'none') = 0, 'none',
+        uniqExactIf(n.handled_by, n.handled_by != 'none') > 1, 'both',
+        anyIf(n.handled_by, n.handled_by != 'none')
+    ) AS handled_by,
+    toInt64(sum(n.bot_sessions)) AS bot_sessions,
+    toInt64(sum(n.handoffs)) AS handoffs,
+    argMin(n.performer_kind, (n.started_ms, n.interaction_id)) AS first_performer_kind,
+    argMin(n.performer_id, (n.started_ms, n.interaction_id)) AS first_performer_id,
+    argMin(n.model_version, (n.started_ms, n.interaction_id)) AS first_model_version
+FROM chained AS n
+GROUP BY n.journey_id;
+
 -- Contacts of customers with their neighbours: the next start after the end, the last end before the
 -- start, among contacts in the same direction. Who is not known has no neighbours.
 -- ``kept`` leaves out contacts abandoned in a queue; ``outbound`` are calls out, to whoever called in. Who
@@ -70,72 +171,7 @@ SELECT
     arrayReduce('minOrNull', arrayMap(c -> c.1, arrayFilter(c -> c.3, earlier))) AS previous_same_queue_ms,
     arrayReduce('minOrNull', arrayMap(c -> c.1, earlier)) AS previous_any_ms,
     handled_by, bot_outcome, turns, callback_ms,
-    if(callback_ms IS NULL, NULL, least(coalesce(called_out_ms, called_back_ms), coalesce(called_back_ms, called_out_ms))) AS called_back_ms
-FROM beside;
-
--- Journeys: contacts of one customer on one intent with no gap of more than 7 days; a contact of an
--- unknown customer is a journey alone.
-CREATE TABLE journeys ENGINE = Memory AS
-WITH
-    -- Where a contact was given up by its customer: in a queue, or with a bot before any queue.
-    endings AS
-    (
-        SELECT
-            interaction_id, queued,
-            multiIf(abandoned, 'queue', last_bot_outcome IN ('left', 'timed_out') AND NOT queued, 'bot', '') AS given_up_in
-        FROM whole
-    ),
-    linked AS
-    (
-        SELECT
-            *,
-            if(customer_key = '', interaction_id, customer_key) AS who,
-            max(ifNull(ended_ms, started_ms)) OVER before_it AS reached_ms,
-            count() OVER before_it AS earlier,
-            lag(channel) OVER in_order AS last_channel,
-            earlier = 0 OR started_ms - reached_ms > 604800000 AS begins
-        FROM (SELECT * FROM interactions INNER JOIN endings USING (interaction_id)) AS in_history
-        WINDOW
-            in_order AS (PARTITION BY who, direction, intent ORDER BY started_ms, interaction_id),
-            before_it AS (PARTITION BY who, direction, intent ORDER BY started_ms, interaction_id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
-    ),
-    numbered AS
-    (
-        SELECT *, sum(begins) OVER (PARTITION BY who, direction, intent ORDER BY started_ms, interaction_id) AS number
-        FROM linked
-    )
-SELECT
-    argMin(n.interaction_id, (n.started_ms, n.interaction_id)) AS interaction_id,
-    any(n.customer_key) AS customer_key,
-    argMin(n.channel, (n.started_ms, n.interaction_id)) AS channel,
-    n.direction AS direction,
-    argMin(n.queue, (n.started_ms, n.interaction_id)) AS queue,
-    n.intent AS intent,
-    argMax(n.performer_kind, (n.started_ms, n.interaction_id)) AS performer_kind,
-    argMax(n.performer_id, (n.started_ms, n.interaction_id)) AS performer_id,
-    argMax(n.model_version, (n.started_ms, n.interaction_id)) AS model_version,
-    argMin(n.kcr_task, (n.started_ms, n.interaction_id)) AS kcr_task,
-    argMin(n.capability, (n.started_ms, n.interaction_id)) AS capability,
-    argMin(n.client, (n.started_ms, n.interaction_id)) AS client,
-    argMin(n.vendor, (n.started_ms, n.interaction_id)) AS vendor,
-    argMax(n.site, (n.started_ms, n.interaction_id)) AS site,
-    argMax(n.location, (n.started_ms, n.interaction_id)) AS location,
-    argMax(n.employment, (n.started_ms, n.interaction_id)) AS employment,
-    argMin(n.language, (n.started_ms, n.interaction_id)) AS language,
-    argMin(n.source, (n.started_ms, n.interaction_id)) AS source,
-    min(n.started_ms) AS started_ms,
-    if(countIf(n.ended_ms IS NULL) > 0, NULL, max(n.ended_ms)) AS ended_ms,
-    argMax(tuple(n.resolved), (n.started_ms, n.interaction_id)).1 AS resolved,
-    if(ifNull(argMax(tuple(n.resolved), (n.started_ms, n.interaction_id)).1, false), argMax(tuple(n.ended_ms), (n.started_ms, n.interaction_id)).1, NULL) AS resolved_ms,
-    max(n.bot_sessions > 0) AS entered_bot,
-    max(n.queued) AS entered_queue,
-    argMax(n.given_up_in, (n.started_ms, n.interaction_id)) AS given_up_in,
-    toInt64(count()) AS interactions,
-    toInt64(countIf(NOT n.begins AND n.channel != n.last_channel)) AS channel_switches,
-    toInt64(sum(n.transfers)) AS transfers,
-    toInt64(sum(n.handoffs_without_context)) AS handoffs_without_context,
-    greatest(toInt64(sum(n.authentications)) - 1, 0) AS reauthentications,
-    toInt64(sum(n.info_repeats)) AS info_repeats,
-    toInt64(sum(n.wait_ms)) AS wait_ms
-FROM numbered AS n
-GROUP BY n.who, n.direction, n.intent, n.number;
+    if(callback_ms IS NULL, NULL, least(coalesce(called_out_ms, called_back_ms), coalesce(called_back_ms, called_out_ms))) AS called_back_ms,
+    journey_id
+FROM beside
+INNER JOIN (SELECT interaction_id, journey_id FROM chained) AS begun USING (interaction_id);

@@ -77,6 +77,14 @@ INNER JOIN
 ) AS f ON f.interaction_id = l.interaction_id AND f.event_id = l.event_id
 WHERE l.content_hash != f.content_hash
 UNION ALL
+SELECT 'a customer whom a link between identities speaks of', interaction_id
+FROM interactions
+WHERE customer_key != '' AND customer_key IN (
+    SELECT arrayJoin([customer_key, account_key]) FROM known WHERE kind = 'identity_linked'
+    UNION ALL
+    SELECT customer_key FROM spans WHERE contact IN (SELECT interaction_id FROM known WHERE kind = 'identity_linked')
+)
+UNION ALL
 SELECT 'a bot that accepts or leaves', interaction_id
 FROM told
 WHERE kind IN ('accepted', 'left') AND performer_kind = 'bot';
