@@ -13,7 +13,7 @@ import structlog
 import typer
 
 from pipeline import metrics
-from pipeline.app import Worker
+from pipeline.app import Wiring, Worker
 from pipeline.cli.exhibits import read_exhibits
 from pipeline.cli.output import Exit, fail
 from pipeline.cli.recompute import keep_recomputing
@@ -26,7 +26,6 @@ from pipeline.runtime import (
 )
 from pipeline.settings import Settings
 from pipeline.topics_admin import TopicsError, check_partitions
-from schemas.exhibit import Exhibit
 from schemas.platforms import UnknownPlatformError
 from schemas.topics import FACTS
 from sinks.clickhouse.coalesce import Coalescer
@@ -52,20 +51,21 @@ def command(
     settings, brokers = kafka_settings(roles=roles, bootstrap=bootstrap)
     exhibits = read_exhibits(list(settings.exhibits))
     try:
+        wiring = wiring_of(settings, broker_of(settings, brokers), exhibits)
         check_partitions(brokers, client_security(settings))
-        asyncio.run(_run(settings, brokers, exhibits))
+        asyncio.run(_run(settings, brokers, wiring))
     except (UnknownPlatformError, ValueError) as error:
         fail(str(error), Exit.BAD_INPUT)
     except (OSError, RuntimeError, TopicsError) as error:
         fail(str(error))
 
 
-async def _run(settings: Settings, bootstrap: str, exhibits: list[Exhibit]) -> None:
+async def _run(settings: Settings, bootstrap: str, wiring: Wiring) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     try:
-        await _work(settings, bootstrap, exhibits, stop)
+        await _work(settings, bootstrap, wiring, stop)
     except StageFailedError:
         # Partitions are given up. What the counters say last must be seen by somebody.
         with suppress(TimeoutError):
@@ -77,11 +77,8 @@ class StageFailedError(RuntimeError):
     """A stage ended by itself, which is always an error."""
 
 
-async def _work(
-    settings: Settings, bootstrap: str, exhibits: list[Exhibit], stop: asyncio.Event
-) -> None:
+async def _work(settings: Settings, bootstrap: str, wiring: Wiring, stop: asyncio.Event) -> None:
     async with AsyncExitStack() as stack:
-        wiring = wiring_of(settings, broker_of(settings, bootstrap), exhibits)
         if "exhibits" in settings.roles:
             collector = ExhibitCollector(metrics.REGISTRY, 3 * settings.tick_seconds + 2)
             wiring = replace(wiring, displays=(collector,))
@@ -98,7 +95,7 @@ async def _work(
         stopped = asyncio.create_task(stop.wait())
         if "sink" in settings.roles:
             again = keep_recomputing(
-                settings.clickhouse, exhibits, partial(_stores_first_facts, worker), stop
+                settings.clickhouse, wiring.exhibits, partial(_stores_first_facts, worker), stop
             )
             stack.callback(asyncio.create_task(again).cancel)
         await asyncio.wait({failed, stopped}, return_when=asyncio.FIRST_COMPLETED)

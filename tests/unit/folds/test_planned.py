@@ -8,12 +8,14 @@ from itertools import permutations
 from pipeline.folds import planned
 from pipeline.folds.cost import Rates, priced
 from pipeline.folds.event import reduce
-from pipeline.folds.rows import Folded, Row
+from pipeline.folds.rows import Row
 from pipeline.stages.rates import KnownRates
 from pipeline.stages.wire import Rate
 from schemas.facts import Header, PlanItem
 from schemas.interaction import EVENT_ADAPTER
 from tests.unit.kpi.hand_made import MINUTE, SECOND, fact
+
+DAY = 86_400_000
 
 ZERO = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 ZERO_MS = 1_772_442_000_000
@@ -130,19 +132,19 @@ class Out:
 def test_a_partition_keeps_the_newest_of_each_rate_and_knows_whose_work_it_reaches():
     out = Out()
     known = KnownRates({})
-    known.note(b"ibefore", Folded((stint(accepted_ms=5),), (), None))
-    known.note(b"iwithin", Folded((stint(accepted_ms=10), stint(accepted_ms=40)), (), None))
-    known.note(b"iafter", Folded((stint(accepted_ms=20),), (), None))
-    known.note(b"inone", Folded((), (), None))
-    first = Rate("a", 1, rate("a", 1, starts_ms=10, ends_ms=20))
+    known.note(b"ibefore", (5 * DAY, 5 * DAY))
+    known.note(b"iwithin", (10 * DAY, 40 * DAY))
+    known.note(b"iafter", (20 * DAY, 20 * DAY))
+    known.note(b"inone", None)
+    first = Rate("a", 1, rate("a", 1, starts_ms=10 * DAY, ends_ms=20 * DAY))
     assert known.take(first, out) == [b"iwithin"]
-    # From 10 to 20 it does not hold any more, from 20 on it does.
-    newer = Rate("a", 3, rate("a", 2, starts_ms=20))
+    # From day 10 to day 20 it does not hold any more, from day 20 on it does.
+    newer = Rate("a", 3, rate("a", 2, starts_ms=20 * DAY))
     assert known.take(newer, out) == [b"iafter", b"iwithin"]
     assert known.take(Rate("a", 2, None), out) == []
     assert known.take(Rate("b", 2, None), out) == []
     assert known.version == 5
     again = KnownRates(out.state)
     assert again.version == 5
-    assert again.rates.find("performer_minute", Header(), 30).value_micro == 2
+    assert again.rates.find("performer_minute", Header(), 30 * DAY).value_micro == 2
     assert again.take(newer, out) == []

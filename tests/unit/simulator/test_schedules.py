@@ -11,7 +11,7 @@ from tests.unit.simulator.center import Event, run
 
 
 def plans(events: list[Event]) -> list[Event]:
-    return [event for event in events if event["kind"] == "plan"]
+    return [event for event in events if event["kind"] == "plan" and event["plan"] == "schedule"]
 
 
 def _ms(text: str) -> int:
