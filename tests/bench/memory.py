@@ -11,6 +11,7 @@ import gc
 import sys
 import time
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import psutil
 
@@ -74,32 +75,67 @@ def resident() -> int:
     return int(psutil.Process().memory_info().rss)
 
 
-def main(count: int) -> None:
-    """Measure, and print."""
+class Kept(NamedTuple):
+    """What was found.
+
+    Attributes:
+        cpu_us: CPU microseconds an event.
+        grown_bytes: Growth of resident memory for each closed call.
+        open_bytes: Size of a record that is still open, with its key.
+        closed_bytes: Size of a packed one.
+        left: Records that are left when all is frozen: sums of cells.
+    """
+
+    cpu_us: float
+    grown_bytes: float
+    open_bytes: float
+    closed_bytes: float
+    left: int
+
+
+def measure(count: int) -> Kept:
+    """Let ``count`` calls go through the stage, and then let them freeze."""
     state = State()
-    publisher = Publisher("lifecycle/0", state, partial_partitions=1, clock_topics={})
+    publisher = Publisher("lifecycle/0", state, partial_partitions=1, clock_topics={}, partitions=1)
     stage = Lifecycle(Configuration.of(read_exhibits([])), publisher, state, Silence())
-    began, marks = time.monotonic(), []
+    began, marks = time.thread_time(), []
     a_tick = TICK_MS // CALL_EVERY_MS
+
+    def tick(at_ms: int) -> None:
+        stage.tick(Tick("", 0, at_ms))
+        stage.flush(state)
+
     for first in range(0, count, a_tick):
         for number in range(first, first + a_tick):
             for event in call(number):
                 stage.take(f"call-{number:08}", event)
-        stage.tick(Tick("", 0, START_MS + first * CALL_EVERY_MS), state)
-        if first in (count // 2, count - a_tick):
+        tick(START_MS + first * CALL_EVERY_MS)
+        if first in (count // 2 // a_tick * a_tick, count - a_tick):
             marks.append((first, resident()))
-    seconds = time.monotonic() - began
+    cpu_seconds = time.thread_time() - began
     (early, before), (late, after) = marks
-    print(f"{count:,} calls of 7 events, {seconds * 1e6 / count / 7:.0f} us an event")
-    print(f"resident memory grows by {(after - before) / (late - early):.0f} bytes a closed call")
-    for name, packed in (("open", False), ("closed", True)):
-        told = [one for one in state.items() if one[0][:1] == b"i" and is_packed(one[1]) == packed]
-        size = sum(sys.getsizeof(key) + sys.getsizeof(value) for key, value in told)
-        print(f"{name:>6}: {len(told):,} records, {size / len(told):.0f} bytes with their key")
+    open_bytes, closed_bytes = (_mean_bytes(state, packed=packed) for packed in (False, True))
     clock_ms = START_MS + count * CALL_EVERY_MS + publisher.plan.horizon_ms + HOUR_MS
     for second in range(count // 2_000 + 3):
-        stage.tick(Tick("", 0, clock_ms + second * 1_000), state)
-    print(f"frozen: {len(state)} records are left, sums of cells")
+        tick(clock_ms + second * 1_000)
+    grown_bytes = (after - before) / (late - early)
+    return Kept(cpu_seconds * 1e6 / count / 7, grown_bytes, open_bytes, closed_bytes, len(state))
+
+
+def _mean_bytes(state: State, *, packed: bool) -> float:
+    told = [one for one in state.items() if one[0][:1] == b"i" and is_packed(one[1]) == packed]
+    return sum(sys.getsizeof(key) + sys.getsizeof(value) for key, value in told) / len(told)
+
+
+def main(count: int) -> None:
+    """Measure, and print."""
+    kept = measure(count)
+    print(f"{count:,} calls of 7 events, {kept.cpu_us:.0f} us an event")
+    print(f"resident memory grows by {kept.grown_bytes:.0f} bytes a closed call")
+    print(
+        f"a record with its key: open {kept.open_bytes:.0f}, closed {kept.closed_bytes:.0f} bytes"
+    )
+    print(f"frozen: {kept.left} records are left, sums of cells")
 
 
 if __name__ == "__main__":

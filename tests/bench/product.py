@@ -36,6 +36,7 @@ from schemas.topics import (
     PERFORMANCES,
     changelog_topic,
 )
+from tests.bench import memory
 from tests.bench.generator import Written, fill_changelog
 from tests.bench.harness import WORKER_CORE, Measurement, run, run_task
 from tests.bench.layer import PLAIN_LOOP, RESTORE
@@ -53,6 +54,7 @@ WARM_UP_MS: Final = 720_000
 EXHIBIT: Final = Path(__file__).resolve().parents[2] / "schemas" / "exhibits" / "default.yaml"
 CHANGELOG: Final = "bench.product.changelog"
 RESTORED_KEYS: Final = 500_000
+MEMORY_CALLS: Final = 120_000
 ONE, EACH = "one worker", "a worker a role"
 _READY_SECONDS: Final = 60.0
 _DRAIN_SECONDS: Final = 600.0
@@ -81,11 +83,19 @@ def center(count: int, ends_ms: int) -> list[Native]:
 
 
 class Left(NamedTuple):
-    """What the events have left: memory of the worker, records of topics, rows of tables."""
+    """What the events have left.
+
+    Attributes:
+        interactions: Which they tell of.
+        base_bytes: Resident memory of the worker before they came.
+        follower_bytes: State of customers and performers, for each interaction.
+        topics: Records of each topic.
+        tables: Rows of each table.
+    """
 
     interactions: int
     base_bytes: int
-    grown_bytes: int
+    follower_bytes: float
     topics: dict[str, Volume]
     tables: dict[str, Volume]
 
@@ -160,7 +170,7 @@ def _write(found: Runs, left: Left, restored: float) -> Path:
         cpu_us=costs,
         topics=left.topics,
         tables=left.tables,
-        interaction_bytes=left.grown_bytes / left.interactions,
+        interaction_bytes=memory.measure(MEMORY_CALLS).grown_bytes + left.follower_bytes,
         base_bytes=left.base_bytes,
         restored_keys_per_second=restored,
     )
@@ -203,7 +213,7 @@ def _product(bootstrap: str, clickhouse: EmbeddedClickHouse, database: str, way:
             Left(
                 interactions,
                 held_bytes,
-                meter.resident_bytes - held_bytes,
+                _held_bytes(place) / interactions,
                 {topic: _volume(place, topic) for topic in _topics()},
                 _tables(clickhouse, database),
             ),
@@ -218,6 +228,15 @@ def _topics() -> Iterator[str]:
 def _volume(place: Site, topic: str) -> Volume:
     sizes = [len(read.key or b"") + len(read.value or b"") for read in place.read(topic)]
     return Volume(len(sizes) / EVENTS, sum(sizes) / EVENTS)
+
+
+def _held_bytes(place: Site) -> int:
+    """State of the stages that follow the lifecycle."""
+    total = 0
+    for stage in ("journeys", "performers"):
+        latest = {read.key: read.value or b"" for read in place.read(changelog_topic(stage))}
+        total += sum(len(key or b"") + len(value) for key, value in latest.items())
+    return total
 
 
 def _tables(clickhouse: EmbeddedClickHouse, database: str) -> dict[str, Volume]:

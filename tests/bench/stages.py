@@ -52,6 +52,7 @@ from pipeline.stages.wire import (
 )
 from schemas.exhibit_file import load_exhibit
 from schemas.platforms import interactions
+from schemas.platforms.base import Options
 from schemas.topics import CONTACTS, INTERACTIONS, PARTIALS, PERFORMANCES, raw_topic
 from schemas.values import rfc3339
 
@@ -196,7 +197,9 @@ def _memory_of(stage: str, exhibits: Configuration, state: dict[bytes, bytes]) -
         places = dict.fromkeys(("lifecycle", "journeys", "performers"), 1)
         return Exhibits(exhibits, state, Place(0, 1, places))
     topics = dict.fromkeys((CONTACTS, PERFORMANCES), 1) if stage == "lifecycle" else {}
-    publisher = Publisher(f"{stage}/0", state, partial_partitions=1, clock_topics=topics)
+    publisher = Publisher(
+        f"{stage}/0", state, partial_partitions=1, clock_topics=topics, partitions=1
+    )
     if stage == "lifecycle":
         return Lifecycle(exhibits, publisher, state, Silence())
     follow = Journeys if stage == "journeys" else Performers
@@ -206,7 +209,7 @@ def _memory_of(stage: str, exhibits: Configuration, state: dict[bytes, bytes]) -
 def _process(stage: str, owned: Any, batch: list[Message], out: Checkpoint) -> None:
     if stage == "intake":
         counts = Counts.none()
-        source = Source(interactions.PLATFORM, {})
+        source = Source(interactions.PLATFORM, Options())
         for record in batch:
             owned.take(source, record, out, counts)
         return
