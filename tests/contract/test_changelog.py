@@ -30,6 +30,10 @@ async def test_changes_come_back_as_they_were_sent(kafka: KafkaServer) -> None:
         await producer.send_changes("state", 1, changes, NOW_MS, {b"a": WHY, b"b": WHY})
         await producer.send_changes("state", 1, {}, NOW_MS, {})
         await producer.commit("", {})
+        # The next transaction begins once the markers of the last one are written.
+        await producer.begin()
+        await producer.send_changes("state", 0, {b"z": b"1"}, NOW_MS, {})
+        await producer.commit("", {})
         assert await partition_count(broker, "state") == 2
         found = [record async for part in read_log(broker, "state", 1) for record in part]
         assert [(r.key, r.value, tuple(r.headers), r.timestamp) for r in found] == [

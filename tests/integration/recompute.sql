@@ -345,27 +345,40 @@ SELECT
 FROM whole
 INNER JOIN histories USING (customer);
 
--- Journeys: contacts of one customer on one intent with no gap of more than 7 days; a contact of an
--- unknown customer is a journey alone. An open contact leaves no gap.
+-- Journeys: contacts of one customer that name one case, else on one intent with no gap of more than 7
+-- days; a contact of an unknown customer is a journey alone.
 CREATE TABLE journeys ENGINE = Memory AS
 WITH
+    matters AS
+    (
+        SELECT
+            interaction_id,
+            argMax(if(ifNull(case_id, '') != '', case_id, interaction_id), (occurred_at, ifNull(source_seq, 0), event_id)) AS matter
+        FROM {source:Identifier}.{events:Identifier} FINAL
+        WHERE occurred_at <= fromUnixTimestamp64Milli({as_of_ms:Int64}, 'UTC')
+            AND kind NOT IN ('performer_state', 'plan')
+            AND (ifNull(case_id, '') != '' OR kind IN ('case_opened', 'case_resolved', 'case_reopened'))
+        GROUP BY interaction_id
+    ),
     linked AS
     (
         SELECT
             *,
             if(customer = '', interaction_id, customer) AS who,
-            max(ifNull(ended_ms, 9223372036854775807)) OVER before_it AS reached_ms,
+            if(matter != '' AND customer != '', (matter, ''), ('', intent)) AS chain,
+            max(ifNull(ended_ms, started_ms)) OVER before_it AS reached_ms,
             count() OVER before_it AS earlier,
             lag(channel) OVER in_order AS last_channel,
-            earlier = 0 OR (reached_ms < started_ms AND started_ms - reached_ms > 604800000) AS begins
+            earlier = 0 OR (chain.1 = '' AND started_ms - reached_ms > 604800000) AS begins
         FROM whole
+        LEFT JOIN matters USING (interaction_id)
         WINDOW
-            in_order AS (PARTITION BY who, intent ORDER BY started_ms, interaction_id),
-            before_it AS (PARTITION BY who, intent ORDER BY started_ms, interaction_id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+            in_order AS (PARTITION BY who, chain ORDER BY started_ms, interaction_id),
+            before_it AS (PARTITION BY who, chain ORDER BY started_ms, interaction_id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
     ),
     numbered AS
     (
-        SELECT *, sum(begins) OVER (PARTITION BY who, intent ORDER BY started_ms, interaction_id) AS number
+        SELECT *, sum(begins) OVER (PARTITION BY who, chain ORDER BY started_ms, interaction_id) AS number
         FROM linked
     )
 SELECT
@@ -381,7 +394,7 @@ SELECT
         + 1000000 * toInt64(sum(info_repeats))
         + toInt64(round(200000 * sum(waited_ms) / 60000)) AS effort
 FROM numbered
-GROUP BY who, intent, number;
+GROUP BY who, chain, number;
 
 -- ----------------------------------------------------------------------------------------------------
 -- Performers' states by queue: the last one told.

@@ -192,7 +192,8 @@ def test_counts_by_reason_agree_in_topic_metrics_and_clickhouse(
     counted = {
         dict(labels)["reason"]: value
         for (name, labels), value in outcome.worker.metrics().items()
-        if name == "cx_dead_letters_total"
+        # Every reason is there from the start, so that the first letter is an increase.
+        if name == "cx_dead_letters_total" and value
     }
     assert counted == expected
     with client_of(clickhouse, DATABASE) as client:

@@ -8,7 +8,8 @@ from pipeline.folds.event import Event
 from pipeline.folds.performances import StintRow
 from pipeline.folds.rows import ContactRow
 from pipeline.stages.ages import ALWAYS_MS, Ages, Calendar, floor_of, is_late, reach_ms
-from pipeline.stages.journeys import Known, frozen_part
+from pipeline.stages.frozen import frozen_part
+from pipeline.stages.homes import Known
 from pipeline.stages.packing import is_packed, pack, unpack
 from pipeline.stages.performer_cut import events_after, last_cut
 from schemas.facts import Header
