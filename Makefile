@@ -21,8 +21,10 @@ INTERACTIONS ?= 50000
 EVENTS ?= 2000000
 RUNS ?= 3
 PARTS ?=
+# Tests of minutes each, left out of `make test`.
+LONG := $(addprefix tests/integration/,test_truth.py test_horizon.py test_identities.py test_exhibit_change.py test_warehouse.py)
 
-.PHONY: help run run-kafka test check deploy-check ci bench bench-journeys bench-peers truth audit audit-short faults faults-short alerts alerts-short tour docs format lock services clean
+.PHONY: help run run-kafka test check deploy-check ci bench bench-journeys bench-peers long truth audit audit-short faults faults-short alerts alerts-short tour docs format lock services clean
 
 help: ## List every target.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -34,7 +36,7 @@ run-kafka: $(RUN_SETUP) ## The same on a real Apache Kafka (needs Java and Maven
 	@$(BIN)/cxstream demo --rate $(RATE) --kafka
 
 test: $(DEV_SETUP) services ## All tests but audits and faults, on real services, in JOBS=2 processes; ends with what could not be run.
-	@$(PYTEST) -n $(JOBS) --dist loadfile
+	@$(PYTEST) -n $(JOBS) --dist loadfile $(addprefix --ignore=,$(LONG))
 
 check: $(DEV_SETUP) ## Formatting, lint, types, import law, freshness of what is generated.
 	@$(BIN)/ruff format --check .
@@ -47,7 +49,10 @@ check: $(DEV_SETUP) ## Formatting, lint, types, import law, freshness of what is
 deploy-check: $(DEV_SETUP) ## Image, Compose, Kubernetes, rules and dashboards, without a container engine.
 	@PYTHON=$(BIN)/python docker/check.sh
 
-ci: check deploy-check test audit-short faults-short alerts-short tour ## What continuous integration runs.
+ci: check deploy-check test long audit-short faults-short ## What continuous integration runs.
+
+long: $(DEV_SETUP) services ## What takes minutes each: a second computation in SQL, corrections of any age, identities, restarts.
+	@$(PYTEST) -n $(JOBS) --dist loadfile $(LONG)
 
 truth: $(DEV_SETUP) services ## 200,000 events, two workers, a SIGKILL: every value against SQL and the simulator.
 	@CXSTREAM_TRUTH_EVENTS=200000 $(PYTEST) tests/integration/test_truth.py
