@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from aiokafka.structs import TopicPartition
 
@@ -21,6 +21,10 @@ class Status(Enum):
     IDLE = "idle"
     BUSY = "busy"
     DROPPED = "dropped"
+
+
+MOST_RECORDS: Final = 10_000
+LEAST_RECORDS: Final = 100
 
 
 @dataclass(eq=False)
@@ -42,6 +46,8 @@ class Partition:
     memory: Any = None
     next_offset: int = 0
     producer: BatchProducer | None = None
+    #: Records of a batch at most; follows how long the last one took.
+    most_records: int = MOST_RECORDS
     #: Records fetched while a checkpoint runs; the next batch.
     fetched: list[LogRecord] = field(default_factory=list)
     last_batch_at: float = 0.0
@@ -57,6 +63,16 @@ class Partition:
     def dropped(self) -> bool:
         """Whether this worker has lost it; nothing may be committed for it any more."""
         return self.status is Status.DROPPED
+
+    def took(self, records: int, seconds: float, budget_seconds: float) -> None:
+        """Let the next batch be smaller if one took too long, and larger if it was quick.
+
+        While a batch is worked on the process answers nobody: not its group either.
+        """
+        if seconds > budget_seconds:
+            self.most_records = max(min(records, self.most_records) // 2, LEAST_RECORDS)
+        elif seconds < budget_seconds / 4:
+            self.most_records = min(self.most_records * 2, MOST_RECORDS)
 
     def merge(self, changes: Mapping[bytes, bytes | None]) -> None:
         """Apply acknowledged changes of the state; a None deletes the key."""

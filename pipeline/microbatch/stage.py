@@ -24,6 +24,8 @@ log = structlog.get_logger(__name__)
 
 _RETRY_SECONDS = (0.1, 0.5, 2.0, 5.0)
 _MARKER_SECONDS = 0.5
+_BATCH_SHARE = 0.1
+"""Share of a session that a batch may take: partitions of all stages take turns."""
 MAX_FETCHED_AHEAD = 10_000
 """Records kept of a partition while its checkpoint runs; then it is not read on."""
 
@@ -265,6 +267,9 @@ class Stage:
         if partition.status is not Status.IDLE:
             partition.fetched.extend(records)
             return
+        if len(records) > partition.most_records:
+            partition.fetched[:0] = records[partition.most_records :]
+            records = records[: partition.most_records]
         partition.status = Status.BUSY
         partition.last_batch_at = time.monotonic()
         if records:
@@ -294,6 +299,9 @@ class Stage:
         """Commit ``checkpoint`` in the background; its partition stays busy until it is done."""
         partition = checkpoint.partition
         if not partition.dropped:
+            took = time.monotonic() - partition.last_batch_at
+            budget = self.app.broker.session_timeout_ms / 1000 * _BATCH_SHARE
+            partition.took(len(checkpoint.batch.log_records), took, budget)
             self.app.observer.committing(self.name, partition.tp.topic, partition.number)
             partition.task = self._spawn(self._commit(checkpoint))
 
