@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.structs import TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
@@ -36,7 +36,6 @@ def topic(kafka: KafkaServer) -> Iterator[str]:
 def log(topic: str) -> str:
     """The topic with records in it; where to find it."""
     asyncio.run(write_log(topic))
-    asyncio.run(wait_for_markers(topic))
     return topic
 
 
@@ -51,19 +50,25 @@ async def write_log(topic: str) -> None:
         await transactional.begin_transaction()
         await write(transactional, b"x", b"y")
         await transactional.abort_transaction()
+        await wait_for_marker(topic, 5)
         async with transactional.transaction():
             await write(transactional, b"d", b"e")
+        await wait_for_marker(topic, 8)
         await write(plain, None)
         await transactional.begin_transaction()
         await write(transactional, b"z")
         await transactional.abort_transaction()
+        await wait_for_marker(topic, 11)
 
 
-async def wait_for_markers(topic: str) -> None:
-    """Markers are written after the producer was told that its transaction ended."""
-    async with asyncio.timeout(PATIENCE_MS / 1000), reading(topic) as consumer:
-        while await consumer.position(TP) < 12:
-            await consumer.fetched({TP}, 100, ENOUGH)
+async def wait_for_marker(topic: str, offset: int) -> None:
+    """A marker is written after the producer was told that its transaction ended."""
+    async with (
+        asyncio.timeout(PATIENCE_MS / 1000),
+        AIOKafkaConsumer(bootstrap_servers=topic, enable_auto_commit=False) as consumer,
+    ):
+        while (await consumer.end_offsets([TP]))[TP] <= offset:
+            await asyncio.sleep(0.01)
 
 
 async def write(producer: AIOKafkaProducer, *values: bytes | None) -> None:
