@@ -1,23 +1,20 @@
 """Every alert fires on its own cause, made before Kafka or in a process, and clears after it.
 
 Windows are those of the rules, shorter by one factor; that the long ones are what they say is shown
-by `promtool test rules` (docker/prometheus/tests).
+by `promtool test rules` (docker/prometheus/tests). That no alert is left out is asked by
+tests/unit/test_ops.py.
 """
 
 from __future__ import annotations
 
-import re
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
-from pipeline.ops.rules import every_alert
-from schemas.exhibit_file import load_exhibit
-from tests.alerts.conftest import EXHIBIT, SCALE, Watched, spoiling
+from tests.alerts.conftest import Watched, spoiling
 from tests.integration.site import Process, wait_for
 from tests.integration.warehouse import client_of
 
@@ -239,9 +236,3 @@ def test_rows_that_ClickHouse_will_never_take(watched: Watched) -> None:  # noqa
         client.command("RENAME TABLE facts_away TO facts_queue_segment")
     watched.start("sink", ("sink",))
     watched.clears("CxSinkRejects")
-
-
-def test_no_alert_is_left_out() -> None:
-    told = Path(__file__).read_text("utf-8")
-    fired = set(re.findall(r'fires\(\s*"(Cx\w+)"', told))
-    assert fired == {alert.name for alert in every_alert([load_exhibit(EXHIBIT)], SCALE)}

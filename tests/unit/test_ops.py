@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 
 from pipeline import metrics
 from pipeline.ops import targets
@@ -69,6 +70,29 @@ def test_every_alert_has_its_section_in_the_runbook():
     for name, text in sections.items():
         for part in ("**Means.**", "**Check.**", "**Do.**"):
             assert part in text, (name, part)
+
+
+def test_every_alert_fires_in_a_live_test():
+    told = (ROOT / "tests" / "alerts" / "test_alerts.py").read_text("utf-8")
+    fired = set(re.findall(r'fires\(\s*"(Cx\w+)"', told))
+    cleared = set(re.findall(r'"(Cx\w+)"', "".join(re.findall(r"clears\(([^)]*)\)", told))))
+    names = {alert.name for alert in every_alert([shipped_exhibit()], Scale())}
+    assert fired == names
+    assert cleared == names
+
+
+def test_every_alert_fires_and_stays_silent_in_a_case_of_promtool():
+    fires, silent = set(), set()
+    for path in (ROOT / "docker" / "prometheus" / "tests").glob("*.yml"):
+        for case in YAML(typ="safe", pure=True).load(path.read_text("utf-8"))["tests"]:
+            for asked in case["alert_rule_test"]:
+                expected = asked.get("exp_alerts", ())
+                fires |= {(asked["alertname"], one["exp_labels"].get("as")) for one in expected}
+                if not expected:
+                    silent.add(asked["alertname"])
+    alerts = every_alert([shipped_exhibit()], Scale())
+    assert fires == {(alert.name, alert.labels.get("as")) for alert in alerts}
+    assert silent == {alert.name for alert in alerts}
 
 
 @pytest.mark.parametrize(

@@ -3,18 +3,20 @@
 import { element } from "./dom.js";
 import * as format from "./format.js";
 import { query } from "./selection.js";
-import { word } from "./status.js";
+import { shape, word } from "./status.js";
 
 export class Panel {
   constructor(dialog) {
     this.dialog = dialog;
+    this.reading = null;
     dialog.addEventListener("click", (event) => {
       if (event.target === dialog) dialog.close();
     });
   }
 
   async open(tile, section) {
-    const told = tile.told;
+    const { told } = tile;
+    this.reading = null;
     const path = `${encodeURIComponent(told.exhibit)}/${encodeURIComponent(told.name)}`;
     this.dialog.replaceChildren(this.bar(told.title), element("p", {}, "Loading the definition …"));
     if (!this.dialog.open) this.dialog.showModal();
@@ -24,10 +26,21 @@ export class Panel {
       this.dialog.replaceChildren(this.bar(told.title), element("p", {}, "The server does not answer."));
       return;
     }
+    this.read = () => reading(tile, section, body);
+    this.reading = this.read();
     this.dialog.replaceChildren(
-      this.bar(body.title), identity(body), reading(told, section, body), element("p", { class: "traps" }, body.traps),
-      ...this.rows(path, told, section), ...about(body), ...parameters(body), ...formulas(body), ...population(body), ...sources(body),
+      this.bar(body.title), identity(body), this.reading, element("p", { class: "traps" }, body.traps),
+      ...this.rows(path, told, section.told), ...about(body), ...parameters(body), ...formulas(body), ...population(body), ...sources(body),
     );
+  }
+
+  /** Keep the value current while the panel lies over its tile. */
+  follow() {
+    if (this.reading === null || !this.dialog.open) return;
+    const drawn = this.read();
+    if (drawn.isEqualNode(this.reading)) return;
+    this.reading.replaceWith(drawn);
+    this.reading = drawn;
   }
 
   bar(title) {
@@ -64,21 +77,27 @@ function identity(body) {
   return element("p", { class: "id" }, `${name}, version ${body.version}; ${body.unit}, ${body.better}; ${body.attribution_meaning}`);
 }
 
-function reading(told, section, body) {
+/** The value and what belongs to it, as the tile shows it at this moment. */
+function reading(tile, section, body) {
+  const { told } = tile;
+  const place = section.told;
+  const old = section.old || !tile.item.isConnected;
+  const status = old ? "old" : told.status;
   const range = format.interval(told.low, told.high);
-  const state = section.freshness.state === "live" ? word(told.status) : word("old");
-  const facts = [
-    state,
-    told.target ? `target ${format.target(told.target, told.unit)}` : "",
-    told.n === null ? "" : `n ${format.count(told.n)}`,
-    range ? `95 % interval ${range}` : "",
-    told.revision ? `${told.state}, revision ${told.revision}` : told.state,
-    body.attribution === "gauge" ? "" : windowed(told, section),
-    section.silent_sources.length ? `incomplete: ${section.silent_sources.map(({ source }) => source).join(", ")} is silent` : "",
-    ...beside(told, section),
-  ];
-  return element("p", { class: "reading" }, element("span", { class: "now" }, format.shown(told.value, told.unit)),
-    element("span", {}, facts.filter(Boolean).join(" · ")));
+  const silent = place.silent_sources.map(({ source }) => source).join(", ");
+  const rows = [
+    ["target", format.target(told.target, told.unit)],
+    ["n", told.n === null ? "" : format.count(told.n)],
+    ["95 % interval", range],
+    ["state", told.revision ? `${told.state}, revision ${told.revision}` : told.state],
+    ["window", body.attribution === "gauge" ? "" : windowed(told, place)],
+    ["incomplete", silent ? `${silent} silent` : ""],
+    ...beside(told, place),
+  ].filter(([, text]) => text);
+  return element("div", { class: "reading", "data-status": status },
+    element("p", { class: "now" }, format.shown(told.value, told.unit)),
+    element("p", { class: "status" }, shape(status), word(status)),
+    element("dl", {}, ...rows.flatMap(([name, text]) => pair(name, text))));
 }
 
 /** The same time last week, with its hours, and the forecast. */
@@ -86,8 +105,8 @@ function beside(told, section) {
   const { last_week: week, forecast } = told.compared ?? {};
   const zone = section.time_zone;
   return [
-    week ? `last week, ${format.moment(week.start_ms, zone)} to ${format.clock(week.end_ms, zone)}: ${format.shown(week.value, told.unit)}` : "",
-    forecast === null || forecast === undefined ? "" : `forecast so far ${format.shown(forecast, told.unit)}`,
+    ["last week", week ? `${format.shown(week.value, told.unit)}, ${format.moment(week.start_ms, zone)} to ${format.clock(week.end_ms, zone)}` : ""],
+    ["forecast so far", forecast === null || forecast === undefined ? "" : format.shown(forecast, told.unit)],
   ];
 }
 

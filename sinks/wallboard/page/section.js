@@ -31,6 +31,7 @@ export class Section {
     this.told = told;
     const { freshness } = told;
     const old = lost || freshness.state !== "live";
+    this.old = old;
     setText(this.heading, told.title);
     setText(this.about, [format.windowName(told.window), cell, asOf(told), provisional(told)].filter(Boolean).join(" · "));
     this.node.classList.toggle("old", old);

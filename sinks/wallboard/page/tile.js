@@ -39,6 +39,7 @@ export class Tile {
     }
     const [number, unit] = format.parts(told.value, told.unit);
     setText(this.value, number);
+    this.value.classList.toggle("none", number === format.DASH);
     this.value.classList.toggle("long", number.length > 6);
     if (unit) this.value.append(element("span", { class: "unit" }, unit));
     this.facts.replaceChildren(...facts(told, silent));
