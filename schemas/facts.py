@@ -85,6 +85,8 @@ class HandlingSegment(NamedTuple):
     confidence_turns: Annotated[int, "of the turns, those with a confidence"]
     confidence_micro: Annotated[int, "sum of their confidences, in millionths"]
     lowest_confidence_micro: Annotated[int | None, "lowest of them, in millionths"]
+    input_tokens: Annotated[int, "tokens that the models of a bot session read"]
+    output_tokens: Annotated[int, "tokens that the models of a bot session wrote"]
 
 
 class Interaction(NamedTuple):
@@ -328,13 +330,13 @@ class Cost(NamedTuple):
 
     header: Header
     leg_id: Annotated[str, "leg served"]
-    activity: Annotated[str, "performer_minute, bot_minute, bot_session or bot_turn"]
+    activity: Annotated[str, "what a rate is for: performer_minute, bot_session ..."]
     rate_id: Annotated[str, "plan item whose rate it is"]
     accepted_ms: Annotated[int, "began to serve at"]
     closed_ms: Annotated[int, "work complete, wrap-up included"]
     told_ms: Annotated[int, "work complete, and its rate told"]
     work: Annotated[int, "milliseconds where the rate is a minute's, else how many"]
-    rate_micro: Annotated[int, "units of cost a minute, session or turn, in millionths"]
+    rate_micro: Annotated[int, "units of cost for one of what the rate is for, in millionths"]
     cost_micro: Annotated[int, "units of cost, in millionths"]
 
 

@@ -34,7 +34,7 @@ EndedBy = Literal["customer", "human", "bot", "system", "unknown"]
 Question = Literal["csat", "nps", "ces", "fcr"]
 PlanKind = Literal[
     "forecast", "required", "schedule", "rate", "employment", "absence", "verification", "training",
-    "ethics_check",
+    "ethics_check", "enps",
 ]  # fmt: skip
 PerformerStateName = Literal["available", "busy", "wrap", "away", "offline"]
 EvaluatorKind = Literal["human", "ai"]
@@ -51,6 +51,7 @@ Name = Annotated[str, Field(max_length=MAX_NAME_CHARS)]
 # A duration longer than 400 days is no contact: it is a broken clock.
 DurationMs = Annotated[int, Field(ge=0, le=400 * 86_400_000)]
 SmallCount = Annotated[int, Field(ge=0, le=1_000_000)]
+TokenCount = Annotated[int, Field(ge=0, le=1_000_000_000)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -207,13 +208,20 @@ class InfoRepeated(_Envelope):
     kind: Literal["info_repeated"]
 
 
+class _OfBot(_Envelope):
+    """A step of a bot: the tokens that its models read and wrote for it, of all calls together."""
+
+    input_tokens: TokenCount | None = None
+    output_tokens: TokenCount | None = None
+
+
 class BotStarted(_Envelope):
     """A bot began to serve."""
 
     kind: Literal["bot_started"]
 
 
-class BotTurn(_Envelope):
+class BotTurn(_OfBot):
     """One turn with a bot."""
 
     kind: Literal["bot_turn"]
@@ -223,15 +231,15 @@ class BotTurn(_Envelope):
     confidence: Share | None = None
 
 
-class Handoff(_Envelope):
+class Handoff(_OfBot):
     """A bot asked for a human."""
 
     kind: Literal["handoff"]
     context_ok: bool | None = None
 
 
-class BotEnded(_Envelope):
-    """A bot session ended."""
+class BotEnded(_OfBot):
+    """A bot session ended. Tokens that no step has told may stand here."""
 
     kind: Literal["bot_ended"]
     outcome: BotOutcome | None = None
@@ -384,6 +392,8 @@ class Plan(_Envelope):
 
     ``value`` is what ``plan`` says: contacts forecast in the interval, performers required in it,
     a rate in units of cost, 1 for a verification that holds. Without ``value`` it is withdrawn.
+    ``enps`` is an answer of 0 to 10 to the question whether one would recommend working here, from
+    when who answers joined to when it was answered: an anonymous answer has no ``performer_id``.
     What is about one performer names it in ``performer_id``, and in ``owner`` who answers for it.
     What is about no channel has the channel ``other``.
     """

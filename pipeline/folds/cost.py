@@ -2,8 +2,7 @@
 
 A rate is a plan item (``plan: rate``) that says what one unit of an activity costs while it holds,
 for the work that has all the dimensions the rate names. Each stint is priced by itself and rounded
-to a millionth, so that costs are integers and add up in any cell; see
-``docs/decisions/cost-of-work.md``.
+to a millionth, so that costs are integers and add up in any cell.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from pipeline.folds.rows import Row
 from schemas.facts import DIMENSIONS, Cost, HandlingSegment, Header, PlanItem
 
 MINUTE_MS: Final = 60_000
+MILLION: Final = 1_000_000
 
 ANY_CHANNEL: Final = "other"
 """Channel of a plan item that is about no channel: every event must name one."""
@@ -97,6 +97,8 @@ def _work(stint: HandlingSegment) -> Iterator[tuple[str, int, int]]:
     yield "bot_minute", handle_ms, MINUTE_MS
     yield "bot_session", 1, 1
     yield "bot_turn", stint.turns, 1
+    yield "million_input_tokens", stint.input_tokens, MILLION
+    yield "million_output_tokens", stint.output_tokens, MILLION
 
 
 def _rounded(dividend: int, divisor: int) -> int:

@@ -108,6 +108,8 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     customer_kind: str = msgspec.field(name="ck", default="")
     account_key: str = msgspec.field(name="ak", default="")
     linked: bool | None = msgspec.field(name="ln", default=None)
+    input_tokens: int | None = msgspec.field(name="ti", default=None)
+    output_tokens: int | None = msgspec.field(name="to", default=None)
 
     @property
     def order(self) -> tuple[int, int, int, str]:

@@ -272,6 +272,8 @@ class _Telling:
             confidence_turns=len(stint.confidences_micro),
             confidence_micro=sum(stint.confidences_micro),
             lowest_confidence_micro=min(stint.confidences_micro, default=None),
+            input_tokens=stint.input_tokens,
+            output_tokens=stint.output_tokens,
         )
 
     def _durations(self, stint: Stint) -> tuple[int | None, int | None, int | None]:

@@ -57,6 +57,7 @@ def _start_bot(story: Story, event: Event) -> Stint:
 
 def _bot_turn(story: Story, event: Event) -> None:
     bot = story.open_bot() or _start_bot(story, event)
+    bot.use_tokens(event)
     if event.user_turn is False:
         story.last_activity_ms = max(story.last_activity_ms, event.occurred_ms)
     else:
@@ -72,6 +73,7 @@ def _handoff(story: Story, event: Event) -> None:
     if bot.handoff_ms is None:
         bot.handoff_ms = event.occurred_ms
     bot.context_ok = event.context_ok
+    bot.use_tokens(event)
     story.end_bot(bot, event.occurred_ms, "handoff")
 
 
@@ -85,6 +87,7 @@ def _bot_ended(story: Story, event: Event) -> None:
             return
         if bot.bot_outcome in ("", "ended"):
             bot.bot_outcome = outcome
+    bot.use_tokens(event)
     if outcome == "handoff" and bot.handoff_ms is None:
         bot.handoff_ms = event.occurred_ms
     story.end_bot(bot, event.occurred_ms, outcome)

@@ -58,6 +58,8 @@ class Stint:
     no_match_turns: int = 0
     no_input_turns: int = 0
     confidences_micro: list[int] = field(default_factory=list)
+    input_tokens: int = 0
+    output_tokens: int = 0
     bot_outcome: str = ""
     handoff_ms: int | None = None
     context_ok: bool | None = None
@@ -103,6 +105,11 @@ class Stint:
         self.no_input_turns += event.no_input is True
         if event.confidence_micro is not None:
             self.confidences_micro.append(event.confidence_micro)
+
+    def use_tokens(self, event: Event) -> None:
+        """Add what the models of a bot read and wrote for one of its steps."""
+        self.input_tokens += event.input_tokens or 0
+        self.output_tokens += event.output_tokens or 0
 
     def measure(self, event: Event) -> None:
         """Take over durations measured by the platform."""

@@ -54,7 +54,8 @@ GROUPS: Final = {
     "automation": "Automation",
     "governance": "AI governance",
     "journey": "Service journeys",
-    "workforce": "Workforce and people",
+    "workforce": "Workforce",
+    "people": "People",
     "cost": "Cost",
 }
 """Groups of the catalogue in their order, each one file of ``definitions/``."""

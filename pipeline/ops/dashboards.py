@@ -160,6 +160,7 @@ def _workforce(exhibit: Exhibit, listed: Sequence[Entry]) -> Iterable[Panel]:
     yield table("States now", Ask(queries.STATES_NOW, sql=True), width=_HALF)
     yield _stacked("Hours in states, by their beginning", queries.TIME_IN_STATES, unit="h")
     yield from _group(exhibit, listed, "workforce")
+    yield from _group(exhibit, listed, "people")
     yield from _group(exhibit, listed, "handling")
     yield table("By performer", Ask(queries.PERFORMERS, sql=True), width=_WHOLE, height=10)
 

@@ -111,7 +111,9 @@ class Bots:
             if first and center.chance(0.3):
                 contact.record.authentications += 1
                 center.timeline.emit(said_ms, "authenticated", base, who)
-        center.timeline.emit(answered_ms, "bot_turn", base, who, {"user_turn": False})
+        # Of the moment, not of chance: they change nothing else that happens here.
+        tokens = {"input_tokens": 400 + answered_ms % 700, "output_tokens": 30 + said_ms % 120}
+        center.timeline.emit(answered_ms, "bot_turn", base, who, {"user_turn": False, **tokens})
         self._answered(answered_ms, contact, who)
         return answered_ms
 

@@ -33,8 +33,10 @@ RATES: Final[tuple[tuple[str, dict[str, str], float], ...]] = (
     ("performer_minute", {"vendor": "vendor-a"}, 0.42),
     ("bot_session", {}, 0.03),
     ("bot_turn", {}, 0.004),
+    ("million_input_tokens", {}, 2.5),
+    ("million_output_tokens", {}, 10.0),
 )
-"""Activity, the work it is for, and units of cost a minute, session or turn."""
+"""Activity, the work it is for, and units of cost a minute, session, turn or million tokens."""
 VERIFIED_SHARE: Final = {"human": 0.93, "bot": 0.8}
 TRAINED_SHARE: Final = 0.85
 LEAVERS_SHARE: Final = 0.12

@@ -51,6 +51,7 @@ async def test_plan_and_apply_until_nothing_is_left(empty):
         "0010_horizon.sql",
         "0011_platform_restarts.sql",
         "0012_journeys.sql",
+        "0013_tokens.sql",
     ]
     assert [migration.name for migration in await migrate.apply(empty)] == names
     assert await migrate.plan(empty) == []

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import get_args
-
 import pytest
 
 from pipeline.cli.journey import command
-from pipeline.kpi import catalogue
-from schemas.interaction import Channel
 from tests.golden.conftest import EXAMPLES
 from tests.golden.harness import differences, replay_as_of
 
@@ -22,27 +18,6 @@ FINAL = [param for param in CHECKS if param.values[1].clock is None]
 PUBLISHED = [pytest.param(e, id=e.name) for e in EXAMPLES if e.published]
 
 STORIES = [pytest.param(e, *story, id=story[0]) for e in EXAMPLES for story in e.stories]
-
-COVERED = ("service", "handling", "resolution", "experience", "automation", "journey")
-"""Groups of the catalogue of which every KPI has a worked example."""
-
-
-@pytest.mark.parametrize("group", COVERED)
-def test_every_kpi_has_a_worked_example(group):
-    shown = {value.kpi.id for e in EXAMPLES for check in e.checks for value in check.values}
-    of_group = {i for i, kpi in catalogue.load().definitions.items() if kpi.group == group}
-    assert of_group - shown == set()
-
-
-def test_every_channel_has_a_worked_example():
-    shown = {
-        event["channel"]
-        for example in EXAMPLES
-        for step in example.steps
-        if isinstance(step, list)
-        for event in step
-    }
-    assert shown == set(get_args(Channel))
 
 
 @pytest.mark.parametrize(("example", "check"), TIMED)

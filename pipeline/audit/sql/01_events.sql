@@ -63,6 +63,7 @@ FROM
         ifNull(toString(outcome), '') AS outcome,
         ifNull(toString(ended_by), '') AS ended_by,
         resolved, user_turn, no_match, no_input, context_ok,
+        ifNull(input_tokens, 0) AS input_tokens, ifNull(output_tokens, 0) AS output_tokens,
         toInt64(round(confidence * 1000000)) AS confidence_micro,
         wait_ms, talk_ms, hold_ms, wrap_ms, reply_ms,
         toUnixTimestamp64Milli(due_at) AS due_ms,

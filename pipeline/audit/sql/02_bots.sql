@@ -12,6 +12,7 @@ WITH
         SELECT
             interaction_id, place, event_id, kind, at_ms, at_ms AS over_ms, leg, queue, outcome, ended_by, resolved, context_ok,
             if(performer = '', 'bot', performer) AS bot, model_version, user_turn, no_match, no_input, confidence_micro,
+            input_tokens, output_tokens,
             multiIf(
                 kind = 'bot_ended', if(outcome = '', 'ended', outcome),
                 kind IN ('handoff', 'queued'), 'handoff',
@@ -24,7 +25,7 @@ WITH
             OR (kind = 'accepted' AND performer_kind != 'bot')
         UNION ALL
         SELECT
-            interaction_id, place, '', 'lost', lost_ms, sign_ms, '', '', '', '', NULL, NULL, '', '', NULL, NULL, NULL, NULL, 'timed_out'
+            interaction_id, place, '', 'lost', lost_ms, sign_ms, '', '', '', '', NULL, NULL, '', '', NULL, NULL, NULL, NULL, 0, 0, 'timed_out'
         FROM lost
     ),
     opened AS
@@ -78,6 +79,8 @@ WITH
             countIf(kind = 'bot_turn' AND user_turn IS DISTINCT FROM false AND ifNull(no_match, false)) AS no_match_turns,
             countIf(kind = 'bot_turn' AND user_turn IS DISTINCT FROM false AND ifNull(no_input, false)) AS no_input_turns,
             groupArrayIf(assumeNotNull(confidence_micro), kind = 'bot_turn' AND user_turn IS DISTINCT FROM false AND confidence_micro IS NOT NULL) AS confidences_micro,
+            sumIf(input_tokens, kind IN ('bot_turn', 'handoff', 'bot_ended')) AS input_tokens,
+            sumIf(output_tokens, kind IN ('bot_turn', 'handoff', 'bot_ended')) AS output_tokens,
             arraySort(groupArrayIf((place, over_ms, makes), kind NOT IN ('bot_started', 'bot_turn'))) AS takings,
             minIf(place, hands_over) AS handoff_place,
             minIf(at_ms, hands_over) AS handed_ms,

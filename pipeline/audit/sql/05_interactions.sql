@@ -254,7 +254,7 @@ SELECT
     '' AS own_version,
     unknown_end,
     toUInt64(0) AS no_match_turns, toUInt64(0) AS no_input_turns, toInt64(0) AS confidence_turns, toInt64(0) AS confidence_micro,
-    CAST(NULL, 'Nullable(Int64)') AS lowest_confidence_micro
+    CAST(NULL, 'Nullable(Int64)') AS lowest_confidence_micro, toInt64(0) AS input_tokens, toInt64(0) AS output_tokens
 FROM humans
 UNION ALL
 SELECT
@@ -275,7 +275,7 @@ SELECT
     next_step = 'abandoned' AS handoff_abandoned,
     own_version,
     false AS unknown_end,
-    no_match_turns, no_input_turns, confidence_turns, confidence_micro, lowest_confidence_micro
+    no_match_turns, no_input_turns, confidence_turns, confidence_micro, lowest_confidence_micro, input_tokens, output_tokens
 FROM bot_parts
 INNER JOIN spans USING (interaction_id)
 LEFT JOIN handoffs USING (interaction_id, session)

@@ -48,7 +48,7 @@ SELECT
         OR arrayExists(at -> at.2 > ifNull(handoff_ms, 0) AND at.1 > authenticated_place, authenticated_at)
     ) AS handoff_repeated,
     toInt64(no_match_turns) AS no_match_turns, toInt64(no_input_turns) AS no_input_turns, confidence_turns, confidence_micro,
-    lowest_confidence_micro, s.place AS place, event_id
+    lowest_confidence_micro, input_tokens, output_tokens, s.place AS place, event_id
 FROM stints AS s
 INNER JOIN whole AS w ON w.interaction_id = s.interaction_id
 LEFT JOIN traits AS t ON t.interaction_id = s.interaction_id AND t.performer = s.performer
@@ -58,7 +58,7 @@ SELECT
     t.interaction_id, d.customer_key, d.channel, d.direction, t.queue, d.intent, t.performer_kind, t.performer, p.model_version,
     d.kcr_task, d.capability, d.client, if(p.vendor != '', p.vendor, d.vendor), p.site, p.location, p.employment, d.language, d.source,
     if(leg = '', t.interaction_id, leg), 'wrap_only', at_ms - assumeNotNull(t.wrap_ms), at_ms - t.wrap_ms, at_ms,
-    0, ifNull(t.hold_ms, 0), t.wrap_ms, 0, false, false, '', 0, '', NULL, NULL, NULL, false, false, false, 0, 0, 0, 0, NULL, place, event_id
+    0, ifNull(t.hold_ms, 0), t.wrap_ms, 0, false, false, '', 0, '', NULL, NULL, NULL, false, false, false, 0, 0, 0, 0, NULL, 0, 0, place, event_id
 FROM told AS t
 INNER JOIN
 (

@@ -29,7 +29,10 @@ WITH
             ifNull(talk_ms, 0) + ifNull(hold_ms, 0) + ifNull(wrap_ms, 0) AS handle_ms,
             arrayJoin(if(
                 performer_kind = 'bot',
-                [('bot_minute', handle_ms, 60000), ('bot_session', 1, 1), ('bot_turn', turns, 1)],
+                [
+                    ('bot_minute', handle_ms, 60000), ('bot_session', 1, 1), ('bot_turn', turns, 1),
+                    ('million_input_tokens', input_tokens, 1000000), ('million_output_tokens', output_tokens, 1000000)
+                ],
                 [('performer_minute', handle_ms, 60000)]
             )) AS done
         FROM handling_segments
