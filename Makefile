@@ -17,6 +17,7 @@ JOBS ?= 2
 BOOTSTRAP ?=
 CUSTOMERS ?= 1000000
 CONTACTS ?= 10
+STATE ?= memory
 INTERACTIONS ?= 50000
 EVENTS ?= 2000000
 RUNS ?= 3
@@ -84,8 +85,8 @@ bench: $(DEV_SETUP) services ## What a message costs beside a plain loop and sto
 bench-peers: $(DEV_SETUP) services ## The same work on Kafka Streams, Bytewax, Quix and stock Faust, as far as they install.
 	@$(BIN)/python -m tests.bench peers --events $(EVENTS) --runs $(RUNS)
 
-bench-journeys: $(DEV_SETUP) services ## Histories of CUSTOMERS=n customers with CONTACTS=n contacts each: memory, cost, restore.
-	@BENCH_CUSTOMERS=$(CUSTOMERS) BENCH_CONTACTS=$(CONTACTS) $(BIN)/python -m tests.bench.journeys
+bench-journeys: $(DEV_SETUP) services ## Histories of CUSTOMERS=n customers with CONTACTS=n contacts each, in STATE=memory or rocksdb: memory, cost, restore.
+	@CXSTREAM_STATE=$(STATE) BENCH_CUSTOMERS=$(CUSTOMERS) BENCH_CONTACTS=$(CONTACTS) $(BIN)/python -m tests.bench.journeys
 
 docs: $(DEV_SETUP) ## Write what is generated in docs/ and schemas/json/.
 	@$(BIN)/python -m schemas.generate
@@ -96,10 +97,11 @@ format: $(DEV_SETUP) ## Format and repair what can be repaired.
 	@$(BIN)/ruff format .
 
 lock: ## Write the lock files anew from pyproject.toml (needs uv).
-	@for kind in run dev tracing; do \
+	@for kind in run dev rocksdb tracing; do \
 		case $$kind in \
 			run) out=requirements.lock; more=;; \
-			dev) out=requirements-dev.lock; more="--group dev --extra tracing";; \
+			dev) out=requirements-dev.lock; more="--group dev --extra rocksdb --extra tracing";; \
+			rocksdb) out=requirements-rocksdb.lock; more="--extra rocksdb";; \
 			tracing) out=requirements-tracing.lock; more="--extra tracing";; \
 		esac; \
 		uv pip compile pyproject.toml --group build $$more \

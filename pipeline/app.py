@@ -23,7 +23,7 @@ from pipeline.folds.links import SHARED_AFTER
 from pipeline.folds.silence import Silence
 from pipeline.health import Health
 from pipeline.identity import CustomerKeys
-from pipeline.microbatch import BatchApp, Broker, Observer, Observers
+from pipeline.microbatch import BatchApp, Broker, MemoryStores, Observer, Observers, Stores
 from pipeline.observers import StageMetrics
 from pipeline.settings import ROLES, Role
 from pipeline.stages.configuration import Configuration
@@ -53,6 +53,7 @@ class Wiring:
         shared_after: An identifier of more accounts than so many joins no customers.
         health: Judges the stages.
         observers: Who else is told what stages do.
+        stores: Where stages keep their state.
     """
 
     broker: Broker
@@ -72,6 +73,7 @@ class Wiring:
     shared_after: int = SHARED_AFTER
     health: Health = field(default_factory=Health)
     observers: Sequence[Observer] = ()
+    stores: Stores = field(default_factory=MemoryStores)
 
 
 class Worker:
@@ -84,7 +86,7 @@ class Worker:
     def _app(self, role: Role) -> BatchApp:
         wiring = self._wiring
         observer = Observers(StageMetrics(), wiring.health, *wiring.observers)
-        app = BatchApp(f"{wiring.group_prefix}-{role}", wiring.broker, observer)
+        app = BatchApp(f"{wiring.group_prefix}-{role}", wiring.broker, observer, wiring.stores)
         started_with = Configuration.of(wiring.exhibits)
         lasting = wiring.broker.transactional
         match role:
@@ -131,6 +133,7 @@ class Worker:
 
     async def __aenter__(self) -> Self:
         self._stack = AsyncExitStack()
+        self._stack.callback(self._wiring.stores.close)
         apps = [app for app in self.apps.values() if app.stages]
         for app in apps:
             self._stack.push_async_callback(app.stop)

@@ -14,7 +14,7 @@ from pipeline.app import Wiring, sources
 from pipeline.health import Health
 from pipeline.http_server import serve
 from pipeline.identity import CustomerKeys, parse_key, read_key
-from pipeline.microbatch import Broker, Observer
+from pipeline.microbatch import Broker, MemoryStores, Observer, Stores
 from pipeline.settings import Settings
 from pipeline.stages.limits import RefusalLimit
 from schemas.exhibit import Exhibit
@@ -41,7 +41,8 @@ def wiring_of(settings: Settings, broker: Broker, exhibits: Sequence[Exhibit]) -
     Raises:
         UnknownPlatformError: for a platform there is no module of.
         IdentityKeyError: where one is needed and there is none.
-        TracingMissingError: where traces are asked for without the extra.
+        MissingExtraError: where something is asked for whose extra is not installed.
+        StateError: where state cannot be kept on disk.
     """
     return Wiring(
         broker=broker,
@@ -56,11 +57,38 @@ def wiring_of(settings: Settings, broker: Broker, exhibits: Sequence[Exhibit]) -
         shared_after=settings.shared_after,
         health=Health(settings.live_seconds),
         observers=_traces(settings),
+        stores=_stores(settings, broker),
     )
 
 
-class TracingMissingError(ValueError):
-    """Traces are asked for, and what they are made with is not installed."""
+class MissingExtraError(ValueError):
+    """Something is asked for, and what it is made with is not installed."""
+
+
+class StateError(ValueError):
+    """State cannot be kept where the settings want it."""
+
+
+def _stores(settings: Settings, broker: Broker) -> Stores:
+    if settings.state == "memory":
+        return MemoryStores()
+    if not broker.transactional:
+        raise StateError(
+            "CXSTREAM_STATE=rocksdb needs a Kafka: the broker in the process keeps no changelog"
+        )
+    try:
+        rocksdb = import_module("pipeline.microbatch.rocksdb")
+    except ImportError as error:
+        raise MissingExtraError(
+            "CXSTREAM_STATE=rocksdb needs the extra rocksdb: "
+            "pip install --require-hashes -r requirements-rocksdb.lock"
+        ) from error
+    client = {"bootstrap.servers": broker.bootstrap, **client_security(settings)}
+    try:
+        stores: Stores = rocksdb.RocksStores(settings.state_dir, client)
+    except (OSError, ValueError) as error:
+        raise StateError(f"CXSTREAM_STATE_DIR={settings.state_dir}: {error}") from error
+    return stores
 
 
 def _traces(settings: Settings) -> tuple[Observer, ...]:
@@ -69,7 +97,7 @@ def _traces(settings: Settings) -> tuple[Observer, ...]:
     try:
         tracing = import_module("pipeline.tracing")
     except ImportError as error:
-        raise TracingMissingError(
+        raise MissingExtraError(
             "CXSTREAM_TRACES=otlp needs the extra tracing: "
             "pip install --require-hashes -r requirements-tracing.lock"
         ) from error

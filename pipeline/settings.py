@@ -78,6 +78,12 @@ class Settings(BaseSettings):
         SHARED_AFTER, description="an identifier of more accounts than so many joins no customers"
     )
     data_dir: Path = Field(Path("var"), description="folder for embedded parts and keys")
+    state: Literal["memory", "rocksdb"] = Field(
+        "memory", description="where stages keep their state, beside its changelog"
+    )
+    state_dir: Path = Field(
+        Path("var/state"), description="folder of the state of this worker alone, with rocksdb"
+    )
     metrics_host: str = Field("127.0.0.1", description="address /metrics listens on")
     metrics_port: Annotated[int, Field(ge=0, le=65_535)] = Field(
         0, description="port of /metrics, 0 for any free one"

@@ -20,10 +20,14 @@ def read_settings(**given: Any) -> Settings:
     """Settings from the environment and the options ``given``; ends with one line on a bad one."""
     told = {name: value for name, value in given.items() if value is not None}
     settings = _checked(Settings, told)
-    if "data_dir" in told and "identity_key_file" not in settings.model_fields_set:
-        settings = settings.model_copy(
-            update={"identity_key_file": settings.data_dir / "identity.key"}
-        )
+    if "data_dir" in told:
+        inside = {"identity_key_file": "identity.key", "state_dir": "state"}
+        update = {
+            field: settings.data_dir / name
+            for field, name in inside.items()
+            if field not in settings.model_fields_set
+        }
+        settings = settings.model_copy(update=update)
     return settings
 
 

@@ -12,6 +12,7 @@ from pipeline.microbatch.checkpoint import Checkpoint
 from pipeline.microbatch.observer import Observer, Observers
 from pipeline.microbatch.partitioner import partition_for
 from pipeline.microbatch.stage import Stage
+from pipeline.microbatch.store import MemoryStores, Stores
 
 __all__ = [
     "Batch",
@@ -19,9 +20,11 @@ __all__ = [
     "Broker",
     "Checkpoint",
     "LogRecord",
+    "MemoryStores",
     "Observer",
     "Observers",
     "Record",
     "Stage",
+    "Stores",
     "partition_for",
 ]

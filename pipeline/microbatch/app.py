@@ -22,6 +22,7 @@ from pipeline.microbatch.consumer import BatchConsumer
 from pipeline.microbatch.garbage import tune_garbage_collection
 from pipeline.microbatch.observer import Observer
 from pipeline.microbatch.stage import Stage
+from pipeline.microbatch.store import MemoryStores, Stores
 
 
 class BatchConductor(Conductor):  # type: ignore[misc]
@@ -55,13 +56,21 @@ class BatchApp(faust.App):  # type: ignore[misc]
         group: Consumer group, also the app's id.
         broker: Where Kafka is and what it can do.
         observer: Told what happens.
+        stores: Where state is kept that has a changelog; in memory if none are given.
     """
 
     BootStrategy = _BatchBoot
 
-    def __init__(self, group: str, broker: Broker, observer: Observer | None = None) -> None:
+    def __init__(
+        self,
+        group: str,
+        broker: Broker,
+        observer: Observer | None = None,
+        stores: Stores | None = None,
+    ) -> None:
         self.broker = broker
         self.observer = observer or Observer()
+        self.stores = stores or MemoryStores()
         self.stages: list[Stage] = []
         self.failure: Exception | None = None
         self.ended = asyncio.Event()
@@ -84,7 +93,7 @@ class BatchApp(faust.App):  # type: ignore[misc]
         await super().on_start()
 
     def _create_directories(self) -> None:
-        """Make none: no state lies in files."""
+        """Make none of Faust's: state in files is a matter of the stores."""
 
     @property
     def batch_consumer(self) -> BatchConsumer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -44,6 +45,8 @@ class Checkpoint:
         self.tombstone_headers: dict[bytes, Sequence[tuple[str, bytes]]] = {}
         self.callbacks: list[Callable[[], None]] = []
         self.outside: list[Callable[[], Awaitable[None]]] = []
+        #: Offset of the changelog behind the changes that were sent; None where it is not known.
+        self._changes_end: int | None = None
         #: Kafka time of records written, unless they say their own.
         self.timestamp_ms = batch.log_records[-1].timestamp if batch.log_records else 0
 
@@ -113,6 +116,7 @@ class Checkpoint:
         """Carry out the numbered steps. Raises ``KafkaError`` when the broker refuses one."""
         partition, stage, name = self.partition, self.stage, self.stage.name
         moved = bool(self.batch.log_records)
+        began_seconds = time.time()
         for write in self.outside:  # 0
             await write()
         if self.outputs or (self.overlay and stage.changelog) or moved:
@@ -129,14 +133,15 @@ class Checkpoint:
                     await stage.commit_offset(partition, self.batch.next_offset)  # 3
         if partition.dropped:
             return
-        self._merge()  # 4
+        self.partition.store.apply(self.overlay, self._changes_end, began_seconds)  # 4
+        self.partition.next_offset = self.batch.next_offset
         for callback in self.callbacks:  # 5
             callback()
 
     async def _send_changes(self, producer: BatchProducer) -> None:
         topic = self.stage.changelog
         if topic is not None:
-            await producer.send_changes(
+            self._changes_end = await producer.send_changes(
                 topic,
                 self.partition.number,
                 self.overlay,
@@ -154,7 +159,3 @@ class Checkpoint:
         failpoints.hit(f"{name}.after_state")
         await producer.commit(self.stage.group, offsets)  # 3
         failpoints.hit(f"{name}.after_commit")
-
-    def _merge(self) -> None:
-        self.partition.merge(self.overlay)
-        self.partition.next_offset = self.batch.next_offset

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from aiokafka.structs import TopicPartition
 
 from pipeline.microbatch.batch import LogRecord
 from pipeline.microbatch.producer import BatchProducer
+from pipeline.microbatch.store import MemoryStore, Store
 
 
 class Status(Enum):
@@ -34,6 +35,7 @@ class Partition:
     Attributes:
         tp: Topic and partition read.
         generation: Generation of the consumer group under which it was assigned.
+        store: Where the state is kept.
         state: Key to value, exactly what the acknowledged changelog holds.
         memory: Whatever the stage derives from ``state``; rebuilt at restore.
         next_offset: First offset not yet processed and acknowledged.
@@ -42,7 +44,8 @@ class Partition:
     tp: TopicPartition
     generation: int
     status: Status = Status.RESTORING
-    state: MutableMapping[bytes, bytes] = field(default_factory=dict)
+    store: Store = field(default_factory=MemoryStore)
+    state: Mapping[bytes, bytes] = field(init=False)
     memory: Any = None
     next_offset: int = 0
     producer: BatchProducer | None = None
@@ -74,18 +77,15 @@ class Partition:
         elif seconds < budget_seconds / 4:
             self.most_records = min(self.most_records * 2, MOST_RECORDS)
 
-    def merge(self, changes: Mapping[bytes, bytes | None]) -> None:
-        """Apply acknowledged changes of the state; a None deletes the key."""
-        state = self.state
-        if None not in changes.values():
-            state.update(cast("Mapping[bytes, bytes]", changes))
-            return
-        for key, value in changes.items():
-            if value is None:
-                state.pop(key, None)
-            else:
-                state[key] = value
+    def __post_init__(self) -> None:
+        self.state = self.store.view
 
-    def load(self, records: Iterable[LogRecord]) -> None:
+    def use(self, store: Store) -> None:
+        """Keep the state in ``store``, with what that holds."""
+        self.store = store
+        self.state = store.view
+
+    def load(self, records: Sequence[LogRecord]) -> None:
         """Apply changelog records in log order; a null value deletes the key."""
-        self.merge({record.key: record.value for record in records if record.key is not None})
+        changes = {record.key: record.value for record in records if record.key is not None}
+        self.store.apply(changes, records[-1].offset + 1)

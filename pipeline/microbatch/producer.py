@@ -98,20 +98,28 @@ class BatchProducer:
         changes: Mapping[bytes, bytes | None],
         timestamp_ms: int,
         tombstone_headers: Mapping[bytes, Headers],
-    ) -> None:
-        """Send changes of a state to its changelog, as :meth:`send`; a None deletes the key."""
+    ) -> int | None:
+        """Send changes of a state to its changelog, as :meth:`send`; a None deletes the key.
+
+        Returns:
+            The offset behind the last record; None if nothing was sent, or the broker did not say.
+        """
         if not changes:
-            return
+            return None
         told = {key: h for key, h in tombstone_headers.items() if changes[key] is None}
         headers = map(told.get, changes, repeat(())) if told else repeat(())
         place = (repeat(topic), repeat(partition))
         fields = zip(*place, changes, changes.values(), repeat(timestamp_ms), headers, strict=False)
-        await self._send_partition(topic, partition, fields)
+        return await self._send_partition(topic, partition, fields)
 
     async def _send_partition(
         self, topic: str, partition: int, records: Iterable[_OutgoingFields]
-    ) -> None:
-        """Send ``records``, of which there is at least one, in as few requests as they fit in."""
+    ) -> int | None:
+        """Send ``records``, of which there is at least one, in as few requests as they fit in.
+
+        Returns:
+            The offset behind the last of them; None if the broker did not say.
+        """
         futures = []
         batch = self._client.create_batch()
         for _, _, key, value, time_ms, headers in records:
@@ -121,7 +129,9 @@ class BatchProducer:
                 batch = self._client.create_batch()
                 batch.append(timestamp=time_ms, key=key, value=value, headers=told)
         futures.append(await self._send_batch(batch, topic, partition))
-        await asyncio.gather(*futures)
+        *_, last = await asyncio.gather(*futures)
+        # A batch that was sent twice has no offset in the second answer.
+        return last.offset + batch.record_count() if last.offset >= 0 else None
 
     async def _send_batch(self, batch: Any, topic: str, partition: int) -> Any:
         if self._pacer is None:

@@ -26,12 +26,20 @@ async def partition_count(broker: Broker, topic: str) -> int:
         await client.stop()
 
 
-async def read_log(
-    broker: Broker, topic: str, partition: int, until: int | None = None
-) -> AsyncIterator[list[LogRecord]]:
-    """Yield committed records of ``topic[partition]`` in order, up to offset ``until``.
+class NotInLogError(Exception):
+    """The log does not reach to where reading was to begin, or lost what lies there."""
 
-    Without ``until`` the end is where the log ends when reading begins. Raises ``KafkaError``.
+
+async def read_log(
+    broker: Broker, topic: str, partition: int, until: int | None = None, begin: int = 0
+) -> AsyncIterator[list[LogRecord]]:
+    """Yield committed records of ``topic[partition]`` in order, from ``begin`` up to ``until``.
+
+    Without ``until`` the end is where the log ends when reading begins.
+
+    Raises:
+        KafkaError: the broker does not give them.
+        NotInLogError: ``begin`` is not 0 and not in the log.
     """
     tp = TopicPartition(topic, partition)
     client: Any = BulkConsumer(
@@ -48,9 +56,11 @@ async def read_log(
     try:
         client.assign([tp])
         end = until if until is not None else (await client.end_offsets([tp]))[tp]
-        begin = (await client.beginning_offsets([tp]))[tp]
-        client.seek(tp, begin)
-        position = begin
+        first = (await client.beginning_offsets([tp]))[tp]
+        if begin and not first <= begin <= end:
+            raise NotInLogError(f"{topic}[{partition}] goes from {first} to {end}, not by {begin}")
+        position = max(first, begin)
+        client.seek(tp, position)
         while position < end:
             found = await client.fetched((tp,), _POLL_MS, _ENOUGH_RECORDS)
             records = found.get(tp, [])

@@ -15,7 +15,8 @@ from pipeline.microbatch.batch import Batch, LogRecord
 from pipeline.microbatch.checkpoint import Checkpoint
 from pipeline.microbatch.partition import Partition, Status
 from pipeline.microbatch.producer import BatchProducer
-from pipeline.microbatch.restore import read_log
+from pipeline.microbatch.restore import NotInLogError, read_log
+from pipeline.microbatch.store import MemoryStore, StoreError
 
 if TYPE_CHECKING:
     from pipeline.microbatch.app import BatchApp
@@ -130,10 +131,11 @@ class Stage:
                 self._suspended[partition.tp] = Partition(
                     partition.tp,
                     partition.generation,
-                    state=partition.state,
+                    store=partition.store,
                     memory=partition.memory,
                     next_offset=partition.next_offset,
                 )
+                partition.use(MemoryStore())
             drops.append(self._drop(partition, close_memory=not clean))
         await asyncio.gather(*drops)
 
@@ -162,7 +164,8 @@ class Stage:
         if partition.memory is not None and hasattr(partition.memory, "close"):
             partition.memory.close()
         partition.memory = None
-        partition.state = {}
+        partition.store.close()
+        partition.use(MemoryStore())
 
     async def _prepare(self, partition: Partition, kept: Partition | None) -> None:
         """Fence, find the committed offset, restore, then let the partition be read."""
@@ -203,29 +206,58 @@ class Stage:
                     self.partition_counts[topic] = await producer.partitions(topic)
         committed = await app.batch_consumer.committed(tp)
         partition.next_offset = committed
+        read = 0
         if kept is not None and kept.next_offset == committed and self._writes:
-            partition.state, partition.memory = kept.state, kept.memory
+            partition.use(kept.store)
+            partition.memory = kept.memory
         else:
             if kept is not None:
                 self._close(kept)
-            await self._load(partition)
+            read = await self._load(partition)
         if partition.dropped:
             return
         app.batch_consumer.seek(tp, committed)
         partition.status = Status.IDLE
-        app.observer.restored(self.name, tp.topic, tp.partition, len(partition.state))
+        keys = len(partition.state)
+        app.observer.restored(self.name, tp.topic, tp.partition, keys)
         log.info(
             "partition_ready", stage=self.name, topic=tp.topic, partition=tp.partition,
-            offset=committed, keys=len(partition.state),
+            offset=committed, keys=keys, read=read,
         )  # fmt: skip
 
-    async def _load(self, partition: Partition) -> None:
-        partition.state = {}
+    async def _load(self, partition: Partition) -> int:
+        """Bring state and memory to the end of the changelog; how many records that took."""
+        self._close(partition)  # of an attempt that failed
+        if self.changelog is None:
+            await self._remember(partition)
+            return 0
+        name = f"{self.group}.{self.name}"
+        partition.use(await self.app.stores.open(name, self.changelog, partition.number))
+        try:
+            return await self._read_changelog(partition)
+        except (StoreError, NotInLogError) as error:
+            log.warning("state_emptied", store=name, partition=partition.number, reason=str(error))
+            partition.store.clear()
+            partition.use(partition.store)
+            return await self._read_changelog(partition)
+
+    async def _read_changelog(self, partition: Partition) -> int:
+        number, store, read = partition.number, partition.store, 0
+        as_of_seconds = time.time()
+        async for records in read_log(
+            self.app.broker, self.changelog or "", number, begin=store.position
+        ):
+            partition.load(records)
+            read += len(records)
+            self.app.observer.restoring(self.name, partition.tp.topic, number)
+        # Only at its end is it known that every tombstone was seen.
+        store.apply({}, store.position, as_of_seconds)
+        await self._remember(partition)
+        return read
+
+    async def _remember(self, partition: Partition) -> None:
+        """Build what the stage derives from its state."""
         number, broker, topic = partition.number, self.app.broker, partition.tp.topic
-        if self.changelog is not None:
-            async for records in read_log(broker, self.changelog, number):
-                partition.load(records)
-                self.app.observer.restoring(self.name, topic, number)
         if self._memory is None:
             return
         memory = partition.memory = self._memory(number, partition.state)

@@ -8,7 +8,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from pipeline.embedded.kafka import KafkaServer
 from pipeline.microbatch import Broker
 from pipeline.microbatch.producer import BatchProducer
-from pipeline.microbatch.restore import partition_count, read_log
+from pipeline.microbatch.restore import NotInLogError, partition_count, read_log
 
 pytestmark = pytest.mark.kafka
 
@@ -27,8 +27,10 @@ async def test_changes_come_back_as_they_were_sent(kafka: KafkaServer) -> None:
         await producer.begin()
         changes = {b"a": b"1", b"b": None, b"c": None, b"d": b"x" * 400_000, b"e": b"y" * 400_000}
         # The key "a" was deleted with a reason, and set again by the same batch.
-        await producer.send_changes("state", 1, changes, NOW_MS, {b"a": WHY, b"b": WHY})
-        await producer.send_changes("state", 1, {}, NOW_MS, {})
+        end = await producer.send_changes("state", 1, changes, NOW_MS, {b"a": WHY, b"b": WHY})
+        # Five records, in more than one request: the last two do not fit in one.
+        assert end == 5
+        assert await producer.send_changes("state", 1, {}, NOW_MS, {}) is None
         await producer.commit("", {})
         # The next transaction begins once the markers of the last one are written.
         await producer.begin()
@@ -47,6 +49,12 @@ async def test_changes_come_back_as_they_were_sent(kafka: KafkaServer) -> None:
             record.key async for part in read_log(broker, "state", 1, until=2) for record in part
         ]
         assert first == [b"a", b"b"]
+        # The marker of the transaction lies behind the last record.
+        for begin, keys in ((3, [b"d", b"e"]), (5, []), (6, [])):
+            tail = [r.key async for part in read_log(broker, "state", 1, begin=begin) for r in part]
+            assert tail == keys
+        with pytest.raises(NotInLogError, match=r"state\[1\] goes from 0 to 6, not by 7"):
+            _ = [part async for part in read_log(broker, "state", 1, begin=7)]
     finally:
         await producer.close()
         admin.delete_topics(["state"])["state"].result()

@@ -15,7 +15,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import pytest
+from rocksdict import Options, Rdict
 
 from pipeline.embedded.kafka import KafkaServer
 from pipeline.microbatch import partition_for
@@ -36,6 +38,7 @@ NOT_EVENTS = (META_KEY, CONFIGURATION_KEY)
 CHANGELOG = changelog_topic("lifecycle")
 ACCEPTED = [("cx-accepted", b"1")]
 SESSION_TIMEOUT_MS = 2_000
+POSITION_KEY = b"p"
 
 
 def events() -> list[tuple[bytes, bytes]]:
@@ -140,15 +143,22 @@ def assert_whole(place: Site) -> dict[tuple[str, int], int]:
     return committed
 
 
+def on_disk(folder: Path) -> dict[str, str]:
+    """Settings of a worker that keeps its state in files."""
+    return {"CXSTREAM_STATE": "rocksdb", "CXSTREAM_STATE_DIR": str(folder / "state")}
+
+
+@pytest.mark.parametrize("state", ["memory", "rocksdb"])
 @pytest.mark.parametrize(
     "point", ["before_outputs", "after_outputs", "after_state", "after_commit"]
 )
 def test_killed_between_two_steps_of_a_checkpoint(
-    kafka: KafkaServer, undisturbed: Outcome, tmp_path: Path, point: str
+    kafka: KafkaServer, undisturbed: Outcome, tmp_path: Path, point: str, state: str
 ) -> None:
+    kept = on_disk(tmp_path) if state == "rocksdb" else {}
     with quick_site(kafka, tmp_path) as place:
         # Each slice is a checkpoint or more in each of four partitions.
-        victim = place.worker(ROLE, CXSTREAM_FAIL_POINT=f"lifecycle.{point}:9")
+        victim = place.worker(ROLE, CXSTREAM_FAIL_POINT=f"lifecycle.{point}:9", **kept)
         number = 0
         while victim.running:
             assert number < SLICES, "the fail point was never reached"
@@ -156,7 +166,7 @@ def test_killed_between_two_steps_of_a_checkpoint(
             number += 1
             wait_for(lambda: not victim.running or not place.lag("lifecycle"), "a slice", 30, 0.05)
         assert victim.wait(10) == -signal.SIGKILL
-        reborn = place.worker(ROLE)
+        reborn = place.worker(ROLE, **kept)
         wait_for(lambda: len(ready(reborn)) >= PARTITIONS, "the partitions to be taken over", 40)
         # The offsets it found, before it did anything: all is done again that was not committed.
         found_at = {line["partition"]: line["offset"] for line in ready(reborn)[:PARTITIONS]}
@@ -165,10 +175,91 @@ def test_killed_between_two_steps_of_a_checkpoint(
             assert sum(found_at.values()) <= written
         else:
             assert sum(found_at.values()) < written
-        assert sum(line["keys"] for line in ready(reborn)[:PARTITIONS]) > 30
+        restored = ready(reborn)[:PARTITIONS]
+        assert sum(line["keys"] for line in restored) > 30
+        if state == "memory":
+            assert all(line["read"] >= line["keys"] for line in restored)
+        elif point == "after_commit":
+            # One checkpoint was acknowledged and not yet on disk.
+            assert sorted(line["read"] > 0 for line in restored) == [False, False, False, True]
+        else:
+            assert [line["read"] for line in restored] == [0, 0, 0, 0]
         for rest in range(number, SLICES):
             write(place, rest)
         found = finish(place, reborn)
+        assert_whole(place)
+    assert found.facts == undisturbed.facts
+    assert found.state == undisturbed.state
+
+
+@pytest.mark.parametrize("what", ["broken", "ahead", "of another topic"])
+def test_files_that_cannot_be_trusted_are_filled_again(
+    kafka: KafkaServer, undisturbed: Outcome, tmp_path: Path, what: str
+) -> None:
+    kept = on_disk(tmp_path)
+    with quick_site(kafka, tmp_path) as place:
+        first = place.worker(ROLE, **kept)
+        for number in range(SLICES // 2):
+            write(place, number)
+        place.drain(40, alive=[first], roles=ROLE)
+        assert first.stop() == 0
+        stores = sorted((tmp_path / "state" / f"{place.prefix}-lifecycle.lifecycle").iterdir())
+        assert [path.name for path in stores] == ["0", "1", "2", "3"]
+        for path in stores:
+            spoil(path, what)
+        second = place.worker(ROLE, **kept)
+        for number in range(SLICES // 2, SLICES):
+            write(place, number)
+        found = finish(place, second)
+        restored = ready(second)[:PARTITIONS]
+        assert all(line["read"] >= line["keys"] > 10 for line in restored)
+        emptied = [line for line in told(second) if line["event"] == "state_emptied"]
+        assert sorted(line["partition"] for line in emptied) == [0, 1, 2, 3]
+        assert_whole(place)
+    assert found.facts == undisturbed.facts
+    assert found.state == undisturbed.state
+
+
+def spoil(path: Path, what: str) -> None:
+    """Let the files of a store be what they must not be."""
+    if what == "broken":
+        for file in path.glob("*.sst"):
+            content = file.read_bytes()
+            file.write_bytes(bytes(byte ^ 0xFF for byte in content[:200]) + content[200:])
+        return
+    rocks = Rdict(str(path), Options(raw_mode=True))
+    topic_id, position, as_of_seconds = msgspec.msgpack.decode(rocks[POSITION_KEY])
+    assert position > 10
+    if what == "ahead":
+        position += 1_000_000
+    else:
+        topic_id = "x" * len(topic_id)
+    rocks[POSITION_KEY] = msgspec.msgpack.encode((topic_id, position, as_of_seconds))
+    # A key that no changelog has ever held: it must be gone.
+    rocks[b"sghost"] = b"no state"
+    rocks.close()
+
+
+def test_a_partition_that_comes_back_reads_what_another_wrote_meanwhile(
+    kafka: KafkaServer, undisturbed: Outcome, tmp_path: Path
+) -> None:
+    """Two workers with files of their own take turns; what lies in their files is never alike."""
+    homes = [on_disk(tmp_path / name) for name in ("one", "two")]
+    with quick_site(kafka, tmp_path) as place:
+        workers: list[Process] = []
+        for number in range(SLICES):
+            if workers:
+                workers[-1].kill()
+            workers.append(place.worker(ROLE, **homes[number % 2]))
+            write(place, number)
+            place.drain(60, alive=[workers[-1]], roles=ROLE)
+        found = finish(place, workers[-1])
+        for worker in workers[2:]:
+            restored = ready(worker)[:PARTITIONS]
+            # Of the changelog, what the other wrote; not what was there when this one was killed.
+            assert all(line["read"] > 0 for line in restored)
+            assert sum(line["read"] for line in restored) <= 2 * EVENTS // SLICES
+        assert sum(line["keys"] for line in ready(workers[-1])[:PARTITIONS]) > 100
         assert_whole(place)
     assert found.facts == undisturbed.facts
     assert found.state == undisturbed.state
