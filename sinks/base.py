@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 
 class SinkUnavailable(Exception):  # noqa: N818 - a state of the other side, not an error of ours
@@ -36,6 +36,14 @@ class SinkRejected(Exception):  # noqa: N818 - the pair of SinkUnavailable
         self.code = code
 
 
+class Statement(NamedTuple):
+    """How encoded rows become rows of a table: what stands before and between them."""
+
+    table: str
+    text: str
+    between: bytes
+
+
 class Sink(Protocol):
     """Somewhere rows go. Inserting the same rows again must change nothing."""
 
@@ -43,6 +51,14 @@ class Sink(Protocol):
         self, table: str, columns: Sequence[str], rows: Sequence[Sequence[object]]
     ) -> None:
         """Return once the sink has acknowledged all rows.
+
+        Raises:
+            SinkUnavailable: not now; how many rows arrived is unknown.
+            SinkRejected: never.
+        """
+
+    async def insert_encoded(self, statement: Statement, rows: Sequence[bytes]) -> None:
+        """Return once the sink has acknowledged all rows, each encoded as the statement says.
 
         Raises:
             SinkUnavailable: not now; how many rows arrived is unknown.

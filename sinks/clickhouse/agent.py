@@ -18,6 +18,7 @@ import msgspec
 from pipeline.microbatch import Batch, BatchApp, Record, Stage
 from schemas.topics import DEAD_LETTERS, FACTS, INTERACTIONS, KPIS
 from sinks.base import Sink
+from sinks.clickhouse.encoded import Rows, encode
 from sinks.clickhouse.rows import COLUMNS, is_let_go, rows
 
 
@@ -44,12 +45,7 @@ def _register(app: BatchApp, sink: Sink, topic: str) -> Stage:
     async def agent(batches: AsyncIterator[Batch]) -> None:
         async for batch in stage.batches(batches):
             async with stage.checkpoint(batch) as checkpoint:
-                tables: defaultdict[str, list[tuple[Any, ...]]] = defaultdict(list)
-                told = [record for record in batch.records if not is_let_go(record)]
-                for record in telling(topic, told):
-                    for row in rows(record):
-                        tables[row.table].append(row.values)
-                checkpoint.write_outside(partial(_insert, sink, tables))
+                checkpoint.write_outside(partial(_insert, sink, *taken(topic, batch.records)))
 
     return stage
 
@@ -60,7 +56,9 @@ def telling(topic: str, records: Sequence[Record]) -> Iterable[Record]:
     Of one value the last one holds. Of one fact the highest version does: a contact that moves from
     one history to another is told by both, in any order.
     """
-    if topic not in (FACTS, KPIS):
+    if topic == KPIS:
+        records = [record for record in records if not is_let_go(record)]
+    elif topic != FACTS:
         return records
     found: dict[bytes | int, Record] = {}
     for number, record in enumerate(records):
@@ -75,7 +73,21 @@ def _version(record: Record) -> int:
     return _decode_version(record.value or b"").version
 
 
-async def _insert(sink: Sink, tables: Mapping[str, list[tuple[Any, ...]]]) -> None:
+_Tables = Mapping[str, Sequence[tuple[Any, ...]]]
+
+
+def taken(topic: str, records: Sequence[Record]) -> tuple[_Tables, Rows]:
+    """Rows of ``records`` of ``topic`` by table, and by statement what ClickHouse reads itself."""
+    tables: defaultdict[str, list[tuple[Any, ...]]] = defaultdict(list)
+    statements: Rows = {}
+    for record in encode(topic, telling(topic, records), statements):
+        for row in rows(record):
+            tables[row.table].append(row.values)
+    return tables, statements
+
+
+async def _insert(sink: Sink, tables: _Tables, statements: Rows) -> None:
     await asyncio.gather(
-        *(sink.insert(table, COLUMNS[table], rows) for table, rows in tables.items())
+        *(sink.insert(table, COLUMNS[table], rows) for table, rows in tables.items()),
+        *(sink.insert_encoded(statement, rows) for statement, rows in statements.items()),
     )

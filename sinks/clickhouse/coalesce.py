@@ -7,22 +7,25 @@ rows at a time would drown it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from functools import partial
+from typing import Any, Final
 
-from sinks.base import Sink
+from sinks.base import Sink, Statement
 
 LINGER_SECONDS: Final = 0.25
 MAX_ROWS: Final = 50_000
 
 
+Send = Callable[[list[Any]], Awaitable[None]]
+
+
 @dataclass(eq=False)
 class _Waiting:
-    """Rows of one table that go out together."""
+    """Rows that go out together."""
 
-    columns: tuple[str, ...]
-    rows: list[Sequence[object]] = field(default_factory=list)
+    rows: list[Any] = field(default_factory=list)
     full: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
 
@@ -38,7 +41,7 @@ class Coalescer:
     def __init__(self, sink: Sink, linger_seconds: float = LINGER_SECONDS) -> None:
         self._sink = sink
         self._linger_seconds = linger_seconds
-        self._waiting: dict[str, _Waiting] = {}
+        self._waiting: dict[Hashable, _Waiting] = {}
 
     async def insert(
         self, table: str, columns: Sequence[str], rows: Sequence[Sequence[object]]
@@ -49,10 +52,18 @@ class Coalescer:
             SinkUnavailable: not now; how many rows arrived is unknown.
             SinkRejected: never.
         """
-        waiting = self._waiting.get(table)
-        if waiting is None or waiting.columns != tuple(columns):
-            waiting = self._waiting[table] = _Waiting(tuple(columns))
-            waiting.task = asyncio.get_running_loop().create_task(self._send(table, waiting))
+        name = (table, tuple(columns))
+        await self._join(name, rows, partial(self._sink.insert, *name))
+
+    async def insert_encoded(self, statement: Statement, rows: Sequence[bytes]) -> None:
+        """The same for encoded rows."""
+        await self._join(statement, rows, partial(self._sink.insert_encoded, statement))
+
+    async def _join(self, name: Hashable, rows: Sequence[Any], send: Send) -> None:
+        waiting = self._waiting.get(name)
+        if waiting is None:
+            waiting = self._waiting[name] = _Waiting()
+            waiting.task = asyncio.get_running_loop().create_task(self._send(name, waiting, send))
         waiting.rows.extend(rows)
         if len(waiting.rows) >= MAX_ROWS:
             waiting.full.set()
@@ -60,12 +71,12 @@ class Coalescer:
             # One caller that is cancelled must not take the rows of the others with it.
             await asyncio.shield(waiting.task)
 
-    async def _send(self, table: str, waiting: _Waiting) -> None:
+    async def _send(self, name: Hashable, waiting: _Waiting, send: Send) -> None:
         try:
             await asyncio.wait_for(waiting.full.wait(), self._linger_seconds)
         except TimeoutError:
             # Nobody filled it: what there is goes out now.
             waiting.full.set()
-        if self._waiting.get(table) is waiting:
-            del self._waiting[table]
-        await self._sink.insert(table, waiting.columns, waiting.rows)
+        if self._waiting.get(name) is waiting:
+            del self._waiting[name]
+        await send(waiting.rows)

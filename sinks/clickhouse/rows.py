@@ -36,9 +36,9 @@ def _event_fields() -> tuple[str, ...]:
     return tuple(names)
 
 
-_EVENT_FIELDS: Final = _event_fields()
+EVENT_FIELDS: Final = _event_fields()
 _PLACES: Final = {
-    kind: [(place, name) for place, name in enumerate(_EVENT_FIELDS) if name in cls.model_fields]
+    kind: [(place, name) for place, name in enumerate(EVENT_FIELDS) if name in cls.model_fields]
     for kind, cls in EVENT_CLASSES.items()
 }
 _FACT_COLUMNS: Final = {
@@ -49,7 +49,7 @@ _FACT_COLUMNS: Final = {
 
 COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     "interaction_events": (
-        *_EVENT_FIELDS, "event", "content_hash",
+        *EVENT_FIELDS, "event", "content_hash",
         "kafka_topic", "kafka_partition", "kafka_offset", "accepted_at",
     ),
     "platform_restarts": ("source", "restarted_at"),
@@ -107,7 +107,7 @@ def _event(record: Record) -> Row | None:
     event = accepted_event(record)
     if event is None or record.value is None:
         return None
-    values: list[Any] = [None] * len(_EVENT_FIELDS)
+    values: list[Any] = [None] * len(EVENT_FIELDS)
     for place, name in _PLACES[event.kind]:
         values[place] = getattr(event, name)
     return Row(

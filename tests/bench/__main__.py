@@ -16,7 +16,7 @@ from typing import Final
 from rich.console import Console
 
 from pipeline.embedded.kafka import KafkaServer
-from tests.bench import layer, peers, product
+from tests.bench import layer, peers, product, sink
 from tests.bench.generator import Written, fill
 from tests.bench.harness import WORKER_CORE
 from tests.bench.report import Report
@@ -26,9 +26,10 @@ Part = Callable[[str, Written, int, Console], Report]
 PARTS: Final[dict[str, Part]] = {
     "layer": layer.measure,
     "product": product.measure,
+    "sink": sink.measure,
     "peers": peers.measure,
 }
-DEFAULT_PARTS: Final = ("layer", "product")
+DEFAULT_PARTS: Final = ("layer", "product", "sink")
 BROKER_PROPERTIES: Final = {
     # Two workers that start together are in one generation, as they are in a running group.
     "group.initial.rebalance.delay.ms": "2000",

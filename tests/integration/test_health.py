@@ -21,7 +21,7 @@ from pathlib import Path
 from pipeline.microbatch.stage import Stage
 from sinks.clickhouse.writer import ClickHouseWriter
 
-load, insert = Stage._load, ClickHouseWriter.insert_once
+load, insert = Stage._load, ClickHouseWriter._attempt
 
 async def appears(name):
     while not (Path({folder!r}) / name).exists():
@@ -31,11 +31,11 @@ async def held_load(self, partition):
     await appears("restore")
     await load(self, partition)
 
-async def held_insert(self, *rows):
+async def held_insert(self, *told):
     await appears("insert")
-    await insert(self, *rows)
+    await insert(self, *told)
 
-Stage._load, ClickHouseWriter.insert_once = held_load, held_insert
+Stage._load, ClickHouseWriter._attempt = held_load, held_insert
 """
 
 OWNED = PARTITIONS * sum(len(topics) for topics in GROUPS.values())
