@@ -41,6 +41,9 @@ VERIFIED_SHARE: Final = {"human": 0.93, "bot": 0.8}
 TRAINED_SHARE: Final = 0.85
 LEAVERS_SHARE: Final = 0.12
 """People who left within the last half year, against those who are there."""
+ANSWERS: Final = (3, 5, 6, 7, 7, 8, 8, 8, 9, 9, 10, 10)
+"""What people answer who are asked whether they would recommend working here, one as often as
+another."""
 OWNER: Final = "automation-team"
 ANY_CHANNEL: Final = "other"
 
@@ -68,6 +71,7 @@ class Plans:
     ) -> None:
         self._config = config
         self._rng = Random(f"plans {seed}")  # noqa: S311
+        self._asked = Random(f"asked {seed}")  # noqa: S311
         self._id_prefix = id_prefix
         self._load = load
         self._events = 0
@@ -103,6 +107,7 @@ class Plans:
                 at_ms, f"employment:{agent.performer_id}", "employment", 1, joined_ms, None, **about
             )
             self._verify(at_ms, about)
+            self._ask(at_ms, agent, joined_ms)
         for number in range(ceil(len(agents) * LEAVERS_SHARE)):
             left_ms = at_ms - self._days(1, 180)
             reason = "voluntary" if self._rng.random() < 0.7 else "involuntary"
@@ -135,6 +140,15 @@ class Plans:
                     at_ms, f"ethics_check:{key}", "ethics_check", passed, checked_ms,
                     checked_ms + 180 * DAY_MS, **about,
                 )  # fmt: skip
+
+    def _ask(self, at_ms: int, agent: Agent, joined_ms: int) -> None:
+        """Two in three have answered within the last week, without their names."""
+        if self._asked.random() < 2 / 3:
+            answered_ms = at_ms - self._asked.randrange(7 * DAY_MS)
+            self._tell(
+                at_ms, f"enps:{self._events + 1}", "enps", self._asked.choice(ANSWERS),
+                joined_ms, answered_ms, **agent.traits,
+            )  # fmt: skip
 
     def _verify(self, at_ms: int, about: dict[str, Any]) -> None:
         """Let most performers be verified on their task, people trained too, for a year."""

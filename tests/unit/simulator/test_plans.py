@@ -46,6 +46,7 @@ def test_every_plan_is_a_valid_event_and_of_every_sort():
         EVENT_ADAPTER.validate_json(json.dumps(event))
     assert Counter(event["plan"] for event in told).keys() == {
         "forecast", "required", "rate", "employment", "verification", "training", "ethics_check",
+        "enps",
     }  # fmt: skip
     assert len({event["interaction_id"] for event in told}) == len(told)
 
