@@ -36,7 +36,13 @@ TargetSource = Literal["client", "benchmark", "statute"]
 Method = Literal["census", "random_sample", "survey"]
 Frequency = Literal["interval", "daily", "weekly", "monthly", "quarterly", "yearly"]
 
-_ID: Final = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$"
+MAX_NAME_CHARS: Final = 100
+"""Longest name of an exhibit, or of one of its rows."""
+
+MAX_DIMENSIONS: Final = 6
+"""Most dimensions an exhibit is split by: each fact counts in every sum over some of them."""
+
+_ID: Final = rf"^[A-Za-z0-9][A-Za-z0-9_.-]{{0,{MAX_NAME_CHARS - 1}}}$"
 _NUMBER: Final = r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)"
 _WINDOW_HELP: Final = "write 5m, 15m, 30m, 1h, today, all or {tumbling: 15m | 30m | 1h | day}"
 _TARGET_HELP: Final = 'write ">= 0.80", "<= 300" or "0.10..0.25"'
@@ -173,6 +179,13 @@ def parse_target(raw: object) -> Target:
             raise _error(f'the target {text} is empty; write "{found[2]}..{found[1]}"')
         return Target(low, high, text)
     raise _error(f"{raw} is not a target; {_TARGET_HELP}")
+
+
+def _as_written(told: object) -> str:
+    """A window or a dimension as an exhibit has it."""
+    if isinstance(told, Tumbling):
+        return f"{{tumbling: {told.size}}}"
+    return str(getattr(told, "size", told) or getattr(told, "kind", told))
 
 
 def _dimension(raw: object) -> str:
@@ -312,6 +325,24 @@ class Exhibit(_Model):
         if zone not in zones():
             raise _error(f"unknown time zone {zone}; {_zone_hint(zone)}")
         return zone
+
+    @field_validator("by", "windows")
+    @classmethod
+    def _each_once(cls, told: tuple[Any, ...]) -> tuple[Any, ...]:
+        twice = [one for place, one in enumerate(told) if one in told[:place]]
+        if twice:
+            raise _error(f"{_as_written(twice[0])} stands here twice; write it once")
+        return told
+
+    @field_validator("by")
+    @classmethod
+    def _few_dimensions(cls, by: tuple[str, ...]) -> tuple[str, ...]:
+        if len(by) > MAX_DIMENSIONS:
+            raise _error(
+                f"{len(by)} dimensions make {2 ** len(by):,} sums of every fact; split by at most "
+                f"{MAX_DIMENSIONS}, and make another exhibit for the others"
+            )
+        return by
 
     @field_validator("preset")
     @classmethod

@@ -128,6 +128,18 @@ async def _report(exhibit: Exhibit, period: Period, settings: ClickHouseSettings
 
 
 @app.command()
+def kpis() -> None:
+    """List every KPI that an exhibit can ask for: id, unit and what it is."""
+    known = catalogue.load().definitions.values()
+    width = max(len(definition.id) for definition in known)
+    for group, title in catalogue.GROUPS.items():
+        typer.echo(f"{title}:")
+        for definition in known:
+            if definition.group == group:
+                typer.echo(f"  {definition.id:<{width}}  {definition.unit:<7}  {definition.title}")
+
+
+@app.command()
 def presets() -> None:
     """List what each platform means by a KPI: the defaults that `preset:` gives."""
     typer.echo(definitions(), nl=False)

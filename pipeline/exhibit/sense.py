@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
 from itertools import combinations
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, get_args
 
 from pipeline.kpi.calendar import DAY_MS, SIZES_MS
 from pipeline.kpi.catalogue import CompiledKpi
@@ -23,10 +24,22 @@ from schemas.exhibit import (
     Tumbling,
     Window,
 )
+from schemas.interaction import Channel, Direction, Employment, Location, PerformerKind
+from schemas.words import listed, meant
 
 MOST_RATIO: Final = 10.0
 """Above this a target of a ratio that may exceed 1, as forecast over actual, is taken for percent.
 """
+
+
+WORDS: Final = {
+    "channel": get_args(Channel),
+    "direction": get_args(Direction),
+    "performer_kind": get_args(PerformerKind),
+    "location": get_args(Location),
+    "employment": get_args(Employment),
+}
+"""Dimensions whose values are words of the event schema; all may be empty, too."""
 
 
 class _Entry(NamedTuple):
@@ -47,16 +60,32 @@ def check_sense(exhibit: Exhibit, kpis: Sequence[CompiledKpi]) -> None:
         ExhibitError: with every such mistake.
     """
     entries = [_Entry(i, *pair) for i, pair in enumerate(zip(exhibit.kpis, kpis, strict=True))]
-    found: list[tuple[Path_, str]] = []
+    found: list[tuple[Path_, str]] = [*_population(exhibit)]
     for one in entries:
         found += _target(one)
         found += _min_n(one)
         found += _alert(one, exhibit.windows)
         found += _windows(one, exhibit.windows)
+        found += _parameters(one)
     found += _conflicts(exhibit, entries)
     if found:
         problems = [Problem(*exhibit.source.place(path), text) for path, text in found]
         raise ExhibitError(exhibit.source.name, problems)
+
+
+def _population(exhibit: Exhibit) -> Iterator[tuple[Path_, str]]:
+    """Patterns that nothing can ever match, since the dimension has only certain words."""
+    for name, words in WORDS.items():
+        for place, pattern in enumerate(exhibit.where.get(name, ())):
+            if not any(fnmatchcase(word, _plain(pattern)) for word in ("", *words)):
+                like = meant(pattern, words)
+                hint = f"did you mean {like}?" if like else f"write {listed(words)}"
+                yield ("where", name, place), f"no {name} is {pattern}; {hint}"
+
+
+def _plain(glob: str) -> str:
+    """A glob whose only special character is ``*``, as :mod:`fnmatch` reads it."""
+    return "".join(f"[{c}]" if c in "?[" else c for c in glob)
 
 
 # --- targets --------------------------------------------------------------------------------------
@@ -180,6 +209,12 @@ def _windows(one: _Entry, windows: Sequence[Window]) -> Iterator[tuple[Path_, st
             one.at("kpi"),
             f"{kpi.id} is a gauge, which a closed bucket does not have; add 5m, today or all",
         )
+    if kpi.reads in _NEEDS_A_LENGTH and all(window.kind == "all" for window in windows):
+        yield (
+            one.at("kpi"),
+            f"{kpi.id} {_NEEDS_A_LENGTH[kpi.reads]}, and `all` has none; "
+            "add today or {tumbling: day}",
+        )
     if kpi.combination is None or kpi.grid == "window":
         return
     short = [_told(window) for window in windows if _length_ms(window) < _grid_ms(kpi.grid)]
@@ -190,6 +225,12 @@ def _windows(one: _Entry, windows: Sequence[Window]) -> Iterator[tuple[Path_, st
             f"{'is' if len(short) == 1 else 'are'} shorter; put it into an exhibit of its own "
             f"with windows of {kpi.grid} or more",
         )
+
+
+_NEEDS_A_LENGTH: Final = {
+    "psi": "is compared with the days before the window",
+    "time_average": "is a mean over the length of the window",
+}
 
 
 def _grid_ms(size: str) -> int:
@@ -208,3 +249,48 @@ def _told(window: Window) -> str:
     if isinstance(window, Tumbling):
         return f"{{tumbling: {window.size}}}"
     return window.size or window.kind
+
+
+# --- parameters -----------------------------------------------------------------------------------
+
+
+def _parameters(one: _Entry) -> Iterator[tuple[Path_, str]]:
+    """Parameters that are good each by itself, and together count nothing or everything."""
+    told = one.kpi.parameters
+    number = {name: value for name, value in told.items() if isinstance(value, int | float)}
+
+    def problem(name: str, text: str) -> tuple[Path_, str]:
+        return one.at("parameters", name), text
+
+    if "top" in number and number["top"] > number["scale"]:
+        yield problem(
+            "top", f"the top {number['top']} of {number['scale']} are all answers; {_BOX}"
+        )
+    if "bottom" in number and number["bottom"] >= number["scale"]:
+        yield problem(
+            "bottom", f"the bottom {number['bottom']} of {number['scale']} are all answers; {_BOX}"
+        )
+    for low, high in _BANDS:
+        if number.get(high) and number.get(low, 0) >= number[high]:
+            yield problem(
+                low,
+                f"nobody is between {number[low]} and {number[high]} days; "
+                f"write {low} below {high}",
+            )
+    if number.get("quiet_days", 0) > number.get("window_days", math.inf):
+        yield problem(
+            "quiet_days",
+            f"{number['quiet_days']} quiet days do not fit into a window of "
+            f"{number['window_days']}; write less, or end: goal",
+        )
+    if one.kpi.reads == "difference":
+        baseline, candidate = told["baseline"], told["candidate"]
+        if not baseline or not candidate:
+            yield problem("baseline", f"{one.kpi.id} compares two versions; name {_VERSIONS}")
+        elif baseline == candidate:
+            yield problem("candidate", f"{candidate} is compared with itself; name {_VERSIONS}")
+
+
+_BOX: Final = "write fewer boxes than the scale has"
+_BANDS: Final = (("tenure_from_days", "tenure_to_days"), ("from_days", "days"))
+_VERSIONS: Final = "parameters: {baseline: one version, candidate: another}"

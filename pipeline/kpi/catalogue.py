@@ -33,12 +33,13 @@ from pipeline.kpi.expression import (
     python_source,
 )
 from pipeline.kpi.horizon import too_short
-from pipeline.kpi.nodes import FALSE, TRUE, Term, Value, constant, nearest
+from pipeline.kpi.nodes import FALSE, TRUE, Term, Value, constant
 from pipeline.kpi.parameters import DefinitionError, Parameter
 from pipeline.kpi.presets import asked, preset_of
 from pipeline.kpi.stats import Unit
 from schemas.exhibit import Attribution, Exhibit, ExhibitError, Problem
 from schemas.facts import Fact
+from schemas.words import listed, meant
 
 __all__ = [
     "GROUPS", "Aggregate", "Attribution", "Catalogue", "CompiledKpi", "CompiledPart", "Definition",
@@ -59,6 +60,19 @@ GROUPS: Final = {
     "cost": "Cost",
 }
 """Groups of the catalogue in their order, each one file of ``definitions/``."""
+
+ABBREVIATIONS: Final = {
+    "sl": "service_level",
+    "sla": "service_level",
+    "tsf": "service_level",
+    "acw": "wrap_time",
+    "ata": "mean_time_to_abandon",
+    "frt": "first_reply_time",
+    "jes": "journey_effort",
+    "oct": "one_contact_one_channel",
+    "ocr": "one_contact_one_channel",
+}
+"""What people call KPIs whose ids are other words; for hints alone."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -216,8 +230,21 @@ class Catalogue:
         """
         found = self._definitions.get(kpi_id)
         if found is None:
-            raise DefinitionError(f"unknown KPI {kpi_id}; {nearest(kpi_id, self._definitions)}")
+            raise DefinitionError(f"unknown KPI {kpi_id}; {self._hint(kpi_id)}")
         return found
+
+    def _hint(self, wanted: str) -> str:
+        """What is meant by an id that is not known, as far as it can be told."""
+        text = wanted.lower()
+        if text in ABBREVIATIONS:
+            return f"did you mean {ABBREVIATIONS[text]}?"
+        holding = [name for name in self._definitions if text in name.split("_")]
+        found = [name for name in holding if name == text] or holding
+        if found:
+            return f"did you mean {listed(found)}?"
+        if like := meant(wanted, self._definitions):
+            return f"did you mean {like}?"
+        return f"`cxstream exhibit kpis` lists all {len(self._definitions)}"
 
     def compile(
         self,

@@ -6,14 +6,14 @@ that ``CASE WHEN :mode = 'A' THEN x ELSE y END`` is just ``x`` by the time code 
 
 from __future__ import annotations
 
-import difflib
 import math
 import operator
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from pipeline.kpi.bins import bin_floor
+from schemas import words
 from schemas.facts import Column
 
 Value = int | float | str | bool | None
@@ -138,12 +138,9 @@ TRUE: Final = constant(value=True)
 FALSE: Final = constant(value=False)
 
 
-def nearest(word: str, known: Mapping[str, object] | frozenset[str] | tuple[str, ...]) -> str:
+def nearest(word: str, known: Iterable[str]) -> str:
     """The end of an error message: the known name most like ``word``, else all of them."""
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
-    if close:
-        return f"did you mean {close[0]}?"
-    return "known: " + ", ".join(sorted(known)) if known else "none is known"
+    return words.nearest(word, sorted(known))
 
 
 class Binder:

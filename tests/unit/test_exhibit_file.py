@@ -156,7 +156,8 @@ def test_every_mistake_of_a_file_is_told_with_its_place():
         "e.yaml:10:6: asa is used in line 9 already; give this one another `as`",
         'e.yaml:11:16: > 3 is not a target; write ">= 0.80", "<= 300" or "0.10..0.25"',
         "e.yaml:11:31: min_n: a whole number is needed, 0 or more, not -1",
-        "e.yaml:11:42: unknown key params; did you mean parameters?",
+        "e.yaml:11:42: unknown key params; did you mean parameters? "
+        "A parameter of the KPI is written parameters: {params: {}}",
         "e.yaml:12:5: the key kpi is missing",
         "e.yaml:13:5: write {kpi: id}, not hello; optional: parameters, attribution, min_n, as, "
         "title, target, target_source, alert, owner, kcr_task, capability, item_ref, intent, "
@@ -174,7 +175,50 @@ def test_every_mistake_of_a_file_is_told_with_its_place():
         ("exhibit: e\nkpis: []\n", "e.yaml:2:1: kpis must not be empty"),
         ("exhibit: e\nexhibit: f\n", 'e.yaml:2:1: found duplicate key "exhibit"'),
         ("exhibit: [\n", "e.yaml:2:1: expected the node content"),
-        ("exhibit: e\nkpis: asa\n", "e.yaml:2:1: kpis: a list is needed, write [asa]"),
+        ("exhibit: e\nkpis: asa\n", "e.yaml:2:1: kpis: a list is needed; begin"),
+        (
+            "exhibit: e\nkpis: {asa: {}}\n",
+            "e.yaml:2:1: kpis: a list is needed; begin each entry with a dash, as - {kpi: asa}",
+        ),
+        (
+            PLAIN + "by: [queue, site, queue]\n",
+            "e.yaml:4:1: queue stands here twice; write it once",
+        ),
+        (PLAIN + "windows: [1h, all, 1h]\n", "e.yaml:4:1: 1h stands here twice"),
+        (
+            PLAIN + "windows: [{tumbling: 1h}, {tumbling: 1h}]\n",
+            "e.yaml:4:1: {tumbling: 1h} stands here twice",
+        ),
+        (
+            PLAIN + "by: [channel, queue, intent, client, vendor, site, language]\n",
+            "e.yaml:4:1: 7 dimensions make 128 sums of every fact; split by at most 6",
+        ),
+        (PLAIN + "business_hours: {mon: '9-17'}\n", "e.yaml:4:18: mon: 9-17 is no opening time"),
+        (
+            PLAIN + "business_hours: {mon: '09:00-17:00', holidays: [2026-02-30]}\n",
+            "e.yaml:4:49: 2026-02-30 is no date; write one as 2026-12-25",
+        ),
+        (
+            PLAIN + "version: '2'\n",
+            "e.yaml:4:1: version: a number is needed, write 2 without quotes",
+        ),
+        (
+            PLAIN + "time_zone:\n",
+            "e.yaml:4:1: time_zone has no value; write one, or leave time_zone out",
+        ),
+        (PLAIN + "---\n" + PLAIN, "e.yaml:4:1: a file holds one exhibit; give the next one"),
+        ("exhibit: e\nkpis:\n\t- {kpi: asa}\n", "e.yaml:3:1: a tab stands where the line begins"),
+        (f"exhibit: {'x' * 101}\nkpis:\n- {{kpi: asa}}\n", "a name has at most 100 characters"),
+        ("exhibit: e\nkpis:\n- {kpi: }\n", "e.yaml:3:4: kpi has no value; write one"),
+        (
+            "exhibit: e\nkpis:\n- {kpi: 5}\n",
+            'e.yaml:3:4: kpi: a text is needed, write "5" in quotes',
+        ),
+        (
+            "exhibit: e\nkpis:\n- {kpi: service_level, mode: E}\n",
+            "e.yaml:3:24: unknown key mode; did you mean method? "
+            "A parameter of the KPI is written parameters: {mode: E}",
+        ),
         (PLAIN + "by: queue\n", "e.yaml:4:1: by: a list is needed, write [queue]"),
         (PLAIN + "where: [queue]\n", "e.yaml:4:1: where: a mapping is needed"),
         (PLAIN + "where: {client: [42]}\n", 'e.yaml:4:18: client: a text is needed, write "42"'),

@@ -88,6 +88,37 @@ def problems(entries: str, rest: str = "windows: [1h, all]\n") -> list[str]:
             "kpi: offered, min_n: 5",
             "e.yaml:4:20: offered is a total and rests on no sample; leave min_n out",
         ),
+        (
+            "kpi: csat_top_box, parameters: {scale: 5, top: 6}",
+            "e.yaml:4:48: the top 6 of 5 are all answers; write fewer boxes than the scale has",
+        ),
+        (
+            "kpi: dsat, parameters: {bottom: 5}",
+            "e.yaml:4:30: the bottom 5 of 5 are all answers; write fewer boxes than the scale has",
+        ),
+        (
+            "kpi: enps, parameters: {tenure_from_days: 90, tenure_to_days: 30}",
+            "e.yaml:4:30: nobody is between 90 and 30 days; "
+            "write tenure_from_days below tenure_to_days",
+        ),
+        (
+            "kpi: early_attrition, parameters: {days: 30, from_days: 30}",
+            "e.yaml:4:51: nobody is between 30 and 30 days; write from_days below days",
+        ),
+        (
+            "kpi: journey_completion, parameters: {window_days: 5, quiet_days: 7}",
+            "e.yaml:4:60: 7 quiet days do not fit into a window of 5; write less, or end: goal",
+        ),
+        (
+            "kpi: model_version_difference, parameters: {candidate: v2}",
+            "e.yaml:4:37: model_version_difference compares two versions; "
+            "name parameters: {baseline: one version, candidate: another}",
+        ),
+        (
+            "kpi: model_version_difference, parameters: {baseline: v2, candidate: v2}",
+            "e.yaml:4:64: v2 is compared with itself; "
+            "name parameters: {baseline: one version, candidate: another}",
+        ),
     ],
 )  # fmt: skip
 def test_an_entry_without_sense_is_told_what_to_write(entry, says):
@@ -103,6 +134,10 @@ def test_an_entry_without_sense_is_told_what_to_write(entry, says):
         'kpi: csat_mean, parameters: {scale: 10}, target: ">= 8"',
         'kpi: nps, target: ">= -20"',
         'kpi: offered, target: "100..200"',
+        "kpi: csat_top_box, parameters: {scale: 5, top: 5}",
+        "kpi: attrition_rate, parameters: {tenure_from_days: 90}",
+        "kpi: journey_completion, parameters: {window_days: 5, end: goal}",
+        "kpi: journey_duration, parameters: {quiet_days: 30}",
         'kpi: asa, target: "<= 0", alert: {severity: page}, target_source: client, min_n: 5',
     ],
 )
@@ -132,6 +167,43 @@ def test_windows_that_a_kpi_cannot_have():
         "e.yaml:4:32: an alert needs a window that moves with the clock; "
         "add 5m, 15m, 30m, 1h or today"
     ]
+
+
+@pytest.mark.parametrize(
+    ("kpi", "why"),
+    [
+        ("intent_drift", "is compared with the days before the window"),
+        ("staffed", "is a mean over the length of the window"),
+    ],
+)
+def test_all_time_has_no_length_and_nothing_before_it(kpi, why):
+    assert problems(f"  - {{kpi: {kpi}}}\n", "windows: [all]\n") == [
+        f"e.yaml:4:6: {kpi} {why}, and `all` has none; add today or {{tumbling: day}}"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("where", "says"),
+    [
+        ("channel: [voice, phone]", "3:26: no channel is phone; write voice, web_chat, wechat,"),
+        ("direction: incoming", "3:9: no direction is incoming; did you mean inbound?"),
+        ("channel: Voice", "3:9: no channel is Voice; did you mean voice?"),
+        ("performer_kind: [agent]", "no performer_kind is agent; write human, bot or hybrid"),
+        ("location: ['h?me']", "no location is h?me; did you mean home?"),
+    ],
+)
+def test_a_population_that_nobody_can_belong_to(where, says):
+    (found,) = problems("  - {kpi: asa}\n", f"windows: [1h]\nwhere: {{{where}}}\n")
+    assert found.startswith("e.yaml:")
+    assert says in found
+
+
+@pytest.mark.parametrize(
+    "where", ["channel: '*chat'", "direction: '*'", "location: ['']", "queue: [anything, '?']"]
+)
+def test_a_population(where):
+    exhibit = load_exhibit(f"exhibit: e\nwhere: {{{where}}}\nkpis:\n  - {{kpi: asa}}\n")
+    check_sense(exhibit, catalogue.check_exhibit(exhibit, catalogue.load()))
 
 
 def test_windows_shorter_than_the_grid_of_a_composite():

@@ -295,3 +295,21 @@ def test_an_exhibit_is_checked_against_the_catalogue_with_places():
         "e.yaml:7:7: short_abandon_seconds is used only when mode is E or F, not A; "
         "leave it out or change mode",
     ]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "hint"),
+    [
+        ("AHT", "did you mean aht?"),
+        ("service_levl", "did you mean service_level?"),
+        ("SLA", "did you mean service_level?"),
+        ("ACW", "did you mean wrap_time?"),
+        ("fcr", "did you mean fcr_repeat, fcr_case, fcr_agent or fcr_survey?"),
+        ("csat", "did you mean csat_top_box or csat_mean?"),
+        ("zzz", f"`cxstream exhibit kpis` lists all {len(CATALOGUE.definitions)}"),
+    ],
+)
+def test_a_kpi_that_is_not_known_is_guessed(wanted, hint):
+    with pytest.raises(DefinitionError) as caught:
+        CATALOGUE.definition(wanted)
+    assert str(caught.value) == f"unknown KPI {wanted}; {hint}"
