@@ -94,7 +94,7 @@ def feed(place: Site, events: list[tuple[bytes, bytes]]) -> None:
             restart_in_progress(place, chunk)
         else:
             write(place, chunk)
-        wait_for(lambda: place.lag("intake") < AHEAD, "intake to keep up", 300, 0.2)
+        wait_for(lambda: place.lag("intake") < AHEAD, "intake to keep up", 900, 0.2)
     place.drain(1_800, alive=place.workers[-1:])
 
 
@@ -110,7 +110,7 @@ def restart_in_progress(place: Site, chunk: list[tuple[bytes, bytes]]) -> None:
     write(place, chunk)
     wait_for(
         lambda: sum(place.committed("lifecycle").values()) > before,
-        "progress of the worker to be killed", 120, 0.05,
+        "progress of the worker to be killed", 600, 0.05,
     )  # fmt: skip
     place.workers[-1].kill()
     place.worker()
