@@ -17,7 +17,7 @@ from pipeline.folds.steps import tell
 from pipeline.folds.stints import Stay, Stint
 from schemas.facts import HandlingSegment, Header, Interaction, MissedOffer, QueueSegment, Survey
 
-CODE_VERSION = 3
+CODE_VERSION = 4
 """Version of the rules of this fold; a higher one replaces the rows of a lower one."""
 
 _ROOT_DIMENSIONS = ("intent", "kcr_task", "capability", "client", "vendor", "language")
@@ -61,7 +61,19 @@ def fold(
         rows.extend(_judgements(interaction_id, tellings, judging))
     cases = case.parts(interaction_id, ordered)
     linked = links.told(interaction_id, ordered, _last(course, "customer_key"))
-    return Folded(tuple(rows), tuple(contacts), min(dues, default=None), cases, linked)
+    return Folded(
+        tuple(rows), tuple(contacts), min(dues, default=None), cases, linked,
+        _passed(ordered, tellings, restarts_ms),
+    )  # fmt: skip
+
+
+def _passed(
+    events: Sequence[Event], tellings: Sequence[_Telling], restarts_ms: Sequence[int]
+) -> int:
+    """How many sessions silence has ended, and how many restarts may have ended one."""
+    given_up = sum(told.exists and told.story.given_up for told in tellings)
+    restarts = sum(at_ms >= events[0].occurred_ms for at_ms in restarts_ms) if events else 0
+    return given_up + 2 * restarts
 
 
 _ASIDE = JUDGING | OF_CASES | {LINKING}

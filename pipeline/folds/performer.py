@@ -18,7 +18,7 @@ from pipeline.folds.standing import effective, moments
 from pipeline.folds.working_time import working_time
 from schemas.facts import PerformerStateInterval
 
-CODE_VERSION = 2
+CODE_VERSION = 3
 """Version of the rules of this fold."""
 
 
@@ -37,13 +37,13 @@ def fold(
     stints = {name: p for name, p in performances.items() if isinstance(p, StintRow)}
     shifts = [p for p in performances.values() if isinstance(p, ShiftRow)]
     rows = list(_intervals(performer_id, events))
-    stretches, due_ms = working_time(moments(events), stints.values(), shifts, as_of_ms)
+    stretches, due_ms, passed = working_time(moments(events), stints.values(), shifts, as_of_ms)
     rows += (
         Row(f"performer/{performer_id}/time/{time.entered_ms}", "performer_time", time)
         for time in stretches
     )
     rows += (Row(session_id(name), "session", session) for name, session in sessions(stints))
-    return Folded(tuple(rows), (), due_ms)
+    return Folded(tuple(rows), (), due_ms, passed=passed)
 
 
 def session_id(stint_id: str) -> str:

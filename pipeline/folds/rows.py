@@ -107,6 +107,8 @@ class Folded(NamedTuple):
     """All rows of one key as of one moment, and slim rows that belong to other histories.
 
     ``due_ms`` is the next moment at which time alone changes something, None if there is none.
+    ``passed`` counts such moments that have passed, and grows with the clock alone: of two rows
+    made of the same events, the one with more is the newer.
     """
 
     rows: tuple[Row, ...]
@@ -114,3 +116,4 @@ class Folded(NamedTuple):
     due_ms: int | None
     cases: tuple[CasePart, ...] = ()
     links: tuple[Link, ...] = ()
+    passed: int = 0

@@ -25,8 +25,8 @@ def working_time(
     stints: Iterable[StintRow],
     shifts: Iterable[ShiftRow],
     as_of_ms: int,
-) -> tuple[list[PerformerTime], int | None]:
-    """Stretches in order, and when the schedule will next change them by time alone.
+) -> tuple[list[PerformerTime], int | None, int]:
+    """Stretches in order, when the schedule will next change them, and how often it has.
 
     The schedule is told as far as the clock (``as_of_ms``, UTC epoch milliseconds), or the last
     thing that happened, has come. Where entries of it overlap, the one that began last counts: a
@@ -39,9 +39,10 @@ def working_time(
         boundaries.update(at for at in (stint.accepted_ms, *ends) if at is not None)
     horizon_ms = max(boundaries | {as_of_ms})
     planned = {at for shift in shifts for at in (shift.starts_ms, shift.ends_ms)}
-    boundaries.update(at for at in planned if at <= horizon_ms)
+    passed = {at for at in planned if at <= horizon_ms}
+    boundaries |= passed
     due_ms = min((at for at in planned if at > horizon_ms), default=None)
-    return list(_stretches(sorted(boundaries), moments, stints, shifts)), due_ms
+    return list(_stretches(sorted(boundaries), moments, stints, shifts)), due_ms, len(passed)
 
 
 def _stretches(

@@ -68,6 +68,9 @@ class Stage:
         reload: bool = False,
         idle_seconds: float | None = None,
     ) -> None:
+        if changelog is not None and len(topics) != 1:
+            # Its order on replay would be another one, and one position would not say what is done.
+            raise ValueError(f"{name}: a stage with a changelog reads one topic, not {len(topics)}")
         self.app = app
         self.name = name
         self.topics = tuple(topics)

@@ -58,7 +58,8 @@ class KeyState(msgspec.Struct, array_like=True):
 
     ``seen`` holds content hashes of events that were replaced, so that a replay of them is known.
     ``born_ms``: what was frozen when the state began; an event from before it is late.
-    ``worked_ms``: when its first and its last work began.
+    ``worked_ms``: when its first and its last work began. ``dues``: how many moments at which time
+    alone changed something have passed.
     """
 
     events: list[Event]
@@ -185,12 +186,12 @@ class Lifecycle(Folding[Read, KeyState]):
         life_before_ms = None if state is None else state.life_ms
         for floor_ms, reads in groupby(messages, key=lambda read: read.floor_ms):
             if state is not None and state.life_ms < floor_ms:
-                self._publish(key, state, told=True, out=out)
+                self._publish(key, state, out)
                 self._forget(key, state, out)
                 state = None
             state = self._take_in(key, state, floor_ms, [read.event for read in reads], out)
         if state is not None:
-            self._publish(key, state, told=bool(messages), out=out)
+            self._publish(key, state, out)
             self._ages.note(key, state.life_ms, life_before_ms, stored)
 
     def _take_in(
@@ -213,13 +214,12 @@ class Lifecycle(Folding[Read, KeyState]):
             self._late.tell_detached(key[1:].decode(), before, state.events, out)
         return state
 
-    def _publish(self, key: bytes, state: KeyState, *, told: bool, out: Out) -> None:
+    def _publish(self, key: bytes, state: KeyState, out: Out) -> None:
         """Bring what is published of a key to what is known of it, and store it."""
         folded = self._facts(key, state, self._publisher.tick_ms)
         changes, due_ms = self._settle(state, folded.rows)
         self._due(key, state, folded.due_ms, due_ms)
         if changes.rows or changes.deleted:
-            state.dues += not told
             version = self._version(key, state)
             self._publisher.publish_facts(changes, lambda _fact_id: version, out)
             if key[:1] == _PLAN:
@@ -244,7 +244,7 @@ class Lifecycle(Folding[Read, KeyState]):
         if state.life_ms < self._publisher.floor_ms:
             if state.due_ms is not None or state.counted_by != self._rules:
                 # A clock that leaps lets things fall due and freeze at once.
-                self._publish(key, state, told=False, out=out)
+                self._publish(key, state, out)
             self._forget(key, state, out)
 
     def _forget(self, key: bytes, state: KeyState, out: Out) -> None:
@@ -276,13 +276,14 @@ class Lifecycle(Folding[Read, KeyState]):
             return planned.fold(name, events)
         restarts = self._restarts.get(events[0].source, ()) if events else ()
         folded = interaction.fold(name, events, as_of_ms, self._silence, restarts)
+        state.dues = folded.passed
         before, state.worked_ms = state.worked_ms, worked(folded)
         self._rates.note(key, state.worked_ms, before)
         costs = priced(folded.rows, self._rates.rates)
         return folded._replace(rows=(*folded.rows, *costs))
 
     def _version(self, key: bytes, state: KeyState) -> int:
-        """Version of the rows: rules, distinct events seen, timers fired; never a log position.
+        """Version of the rows: rules, distinct events seen, timers due; never a log position.
 
         Rates are events that every interaction has seen.
         """

@@ -37,9 +37,9 @@ class Known(msgspec.Struct, frozen=True, array_like=True):
 class PerformerState(msgspec.Struct, array_like=True):
     """Everything durable of one performer: what was told, and what was published of it.
 
-    ``seen`` holds content hashes of state events that were replaced; ``dues`` counts how often time
-    alone changed something. ``told_ms``: the end of the latest day told of. What lies before
-    ``cut_ms`` is frozen; ``gone``: how much was known of it, so that versions go on rising.
+    ``seen`` holds content hashes of state events that were replaced; ``dues`` counts moments at
+    which time alone changed something. ``told_ms``: the end of the latest day told of. What lies
+    before ``cut_ms`` is frozen; ``gone``: how much was known of it, so that versions go on rising.
     """
 
     events: list[Event]
@@ -116,10 +116,10 @@ class Performers(Following[PerformanceMessage, PerformerState]):
         publisher = self._publisher
         # What a schedule says of the time to come is not told; nor is it once time stands still.
         folded = performer.fold(key.decode(), state.events, state.performances, publisher.span_ms)
+        state.dues = folded.passed
         changes, due_ms = self._settle(state, folded.rows)
         self._due(key, state, folded.due_ms, due_ms)
         if changes.rows or changes.deleted:
-            state.dues += not messages
             publisher.publish_facts(changes, _Versions(state), out)
         encoded = encode_state(state)
         if encoded != stored:
@@ -144,10 +144,11 @@ class Performers(Following[PerformanceMessage, PerformerState]):
         state.events = events_after(state.events, cut_ms)
         kept = rows_after(rows, cut_ms)
         state.rows = {name: one for name, one in state.rows.items() if name in kept}
-        state.gone += known - state.history
         folded = performer.fold(
             key.decode(), state.events, state.performances, self._publisher.span_ms
         )
+        state.dues = folded.passed
+        state.gone += known - state.history
         told = {row.fact_id for row in folded.rows}
         for fact_id in [fact_id for fact_id in state.ledger if fact_id not in told]:
             self._publisher.freeze(state.ledger.pop(fact_id).contributions)

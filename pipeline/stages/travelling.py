@@ -47,8 +47,11 @@ HISTORY_MAX: Final = 2**28 - 1
 
 
 def told(version: int) -> int:
-    """How much is known of a row that travels: distinct events and the timers that changed it."""
-    return (version >> 16 & 0xFFFF_FFFF) + (version & 0xFFFF)
+    """How much is known of a row that travels: distinct events, then the timers that are due.
+
+    An event may take timers back, so it counts for more than they do.
+    """
+    return (version >> 16 & 0xFFFF_FFFF) * 16 + min(version & 0xFFFF, 15)
 
 
 def version_of(

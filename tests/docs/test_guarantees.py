@@ -1,4 +1,4 @@
-"""Every promise of the page names a test that exists."""
+"""Every promise and every counterexample names a test that exists."""
 
 from __future__ import annotations
 
@@ -10,10 +10,14 @@ import pytest
 from tests.docs.page import ROOT
 
 PAGE = ROOT / "docs" / "guarantees.md"
-NAMED = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", PAGE.read_text("utf-8"))
+EXACTNESS = ROOT / "docs" / "exactness.md"
+_NAME = re.compile(r"`(tests/[\w/]+\.py)(?:::(\w+))?`")
+NAMED = _NAME.findall(PAGE.read_text("utf-8"))
 
 
-@pytest.mark.parametrize(("file", "name"), sorted({*NAMED}))
+@pytest.mark.parametrize(
+    ("file", "name"), sorted({*NAMED, *_NAME.findall(EXACTNESS.read_text("utf-8"))})
+)
 def test_a_test_that_is_named_exists(file: str, name: str) -> None:
     tree = ast.parse((ROOT / file).read_text("utf-8"))
     functions = {
@@ -32,3 +36,17 @@ def test_every_row_names_one_and_every_trial_is_named() -> None:
         for name in re.findall(r"^(?:async )?def (test_\w+)", file.read_text("utf-8"), re.MULTILINE)
     }
     assert trials - {*NAMED} == set()
+
+
+def test_every_counterexample_has_a_test_and_every_test_of_them_is_named() -> None:
+    text = EXACTNESS.read_text("utf-8")
+    rows = re.findall(r"^\| (\d+) \| [^|]{20,} \| (.*) \|$", text, re.MULTILINE)
+    assert [int(number) for number, _ in rows] == list(range(1, 37))
+    named = {found for _, tests in rows for found in _NAME.findall(tests)}
+    assert all(name for _, name in named), "a test, not a file"
+    numbered = {
+        (str(file.relative_to(ROOT)), name)
+        for file in (ROOT / "tests" / "counterexamples").glob("test_*.py")
+        for name in re.findall(r"^def (test_\d+_\w+)", file.read_text("utf-8"), re.MULTILINE)
+    }
+    assert numbered - named == set()

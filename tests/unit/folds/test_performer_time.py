@@ -98,7 +98,7 @@ def test_time_is_cut_where_state_contacts_and_schedule_change():
     told = [said(0, "available"), said(60, "offline")]
     work = [stint(10, 20, 25), stint(15, 30)]
     planned = [shift("on_queue", -10, 50), shift("break", 40, 45)]
-    rows, due_ms = working_time(moments(told), work, planned, 0)
+    rows, due_ms, _ = working_time(moments(told), work, planned, 0)
     columns = ("contacts", "handling", "activity", "in_adherence", "paid")
     assert minutes(rows, *columns) == [
         (-10, 0, 0, False, "on_queue", False, True),
@@ -118,12 +118,13 @@ def test_time_is_cut_where_state_contacts_and_schedule_change():
 def test_the_schedule_is_told_as_far_as_the_clock_has_come():
     told = [said(0, "available")]
     planned = [shift("on_queue", 0, 50), shift("break", 20, 25)]
-    rows, due_ms = working_time(moments(told), [], planned, 10 * MINUTE)
+    rows, due_ms, passed = working_time(moments(told), [], planned, 10 * MINUTE)
     assert minutes(rows, "activity") == [(0, None, "on_queue")]
-    assert due_ms == 20 * MINUTE
-    rows, due_ms = working_time(moments(told), [], planned, 20 * MINUTE)
+    # The beginning of the shift has passed; then that of the break has.
+    assert (due_ms, passed) == (20 * MINUTE, 1)
+    rows, due_ms, passed = working_time(moments(told), [], planned, 20 * MINUTE)
     assert minutes(rows, "activity") == [(0, 20, "on_queue"), (20, None, "break")]
-    assert due_ms == 25 * MINUTE
+    assert (due_ms, passed) == (25 * MINUTE, 2)
 
 
 @pytest.mark.parametrize(
@@ -132,12 +133,12 @@ def test_the_schedule_is_told_as_far_as_the_clock_has_come():
      ("training", True, True)],
 )  # fmt: skip
 def test_what_is_scheduled_without_anybody_there(activity, tracked, paid):
-    rows, _ = working_time([], [], [shift(activity, 0, 60)], 90 * MINUTE)
+    rows, _, _ = working_time([], [], [shift(activity, 0, 60)], 90 * MINUTE)
     assert minutes(rows, "tracked", "in_adherence", "paid") == [(0, 60, tracked, False, paid)]
 
 
 def test_who_serves_is_there_though_no_state_was_told():
-    rows, _ = working_time([], [stint(0, 10)], [shift("on_queue", 0, 20)], 20 * MINUTE)
+    rows, _, _ = working_time([], [stint(0, 10)], [shift("on_queue", 0, 20)], 20 * MINUTE)
     columns = ("state", "logged_in", "handling", "in_adherence")
     assert minutes(rows, *columns) == [
         (0, 10, "", False, True, True), (10, 20, "", False, False, False),
@@ -146,7 +147,7 @@ def test_who_serves_is_there_though_no_state_was_told():
 
 def test_place_and_employment_are_those_of_the_state_in_force():
     told = [said(0, "available", location="site"), said(30, "available", location="home")]
-    rows, _ = working_time(moments(told), [], [], 60 * MINUTE)
+    rows, _, _ = working_time(moments(told), [], [], 60 * MINUTE)
     assert [(row.header.location, row.left_ms) for row in rows] == [
         ("site", 30 * MINUTE), ("home", None),
     ]  # fmt: skip

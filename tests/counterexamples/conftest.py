@@ -1,0 +1,5 @@
+from __future__ import annotations
+
+from tests.properties.conftest import plan
+
+__all__ = ["plan"]
