@@ -8,8 +8,8 @@ from typing import Final
 from pipeline.exhibit import words
 from pipeline.kpi.catalogue import Catalogue, CompiledKpi, check_exhibit
 from pipeline.kpi.definition import Definition
-from pipeline.kpi.plan import maturity_ms
 from pipeline.kpi.presets import asked, preset_of
+from pipeline.kpi.settling import maturity_ms
 from pipeline.kpi.warehouse import query
 from schemas.exhibit import Exhibit, KpiEntry, Sliding
 from schemas.facts import FACT_KINDS

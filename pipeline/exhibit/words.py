@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from pipeline.kpi.catalogue import CompiledKpi
 from pipeline.kpi.expression import AS_OF_PARAMETER
-from pipeline.kpi.plan import settles_ms
+from pipeline.kpi.settling import settles_ms
 from schemas.exhibit import Exhibit, KpiEntry, Sliding, Tumbling, Window
 
 EVENTS: Final = {

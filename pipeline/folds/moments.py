@@ -15,52 +15,61 @@ DEFERRED: Final = frozenset(("email", "task", "other"))
 """Channels on which to accept a contact is not yet to reply to it."""
 
 
-class Callback(NamedTuple):
-    """When the customer left a queue to be called back, and when a human then accepted."""
+class Moments(NamedTuple):
+    """Moments of one interaction, UTC epoch milliseconds; None where they were not told.
 
-    asked_ms: int | None
-    answered_ms: int | None
-
-
-def due_ms(events: Sequence[Event]) -> int | None:
-    """What was promised last: a promise may be changed."""
-    promises = [event.due_ms for event in events if event.due_ms is not None]
-    return promises[-1] if promises else None
-
-
-def first_reply_ms(events: Sequence[Event], started_ms: int, channel: str) -> int | None:
-    """Time from the start to the first public reply of a human; None before it.
-
-    A reply time measured by the platform wins. Else the first acceptance by a human stands for the
-    reply, where customer and performer then meet: not on deferred channels, not in a consultation.
+    Attributes:
+        entry_queue: The first queue that the contact entered, or through which it was accepted.
+        due_ms: What was promised last: a promise may be changed.
+        reply_ms: The first reply time that the platform measured, milliseconds.
+        accepted_ms: When a human first accepted, other than for a consultation.
+        callback_ms: When the customer first left a queue to be called back.
+        called_back_ms: When a human then accepted.
     """
+
+    entry_queue: str
+    due_ms: int | None
+    reply_ms: int | None
+    accepted_ms: int | None
+    callback_ms: int | None
+    called_back_ms: int | None
+
+    def first_reply_ms(self, started_ms: int, channel: str) -> int | None:
+        """Time from the start to the first public reply of a human; None before it.
+
+        A reply time measured by the platform wins. Else the first acceptance by a human stands for
+        the reply, where customer and performer then meet: not on deferred channels, not in a
+        consultation.
+        """
+        if self.reply_ms is not None:
+            return self.reply_ms
+        if channel in DEFERRED or self.accepted_ms is None:
+            return None
+        return self.accepted_ms - started_ms
+
+
+def moments_of(events: Sequence[Event]) -> Moments:
+    """What the events of an interaction, in their order, tell of its moments."""
+    entry_queue = ""
+    due_ms = reply_ms = accepted_ms = callback_ms = called_back_ms = None
     for event in events:
-        if event.reply_ms is not None:
-            return event.reply_ms
-    if channel in DEFERRED:
-        return None
-    for event in events:
-        if event.kind == "accepted" and event.performer_kind != "bot" and event.via != "consult":
-            return event.occurred_ms - started_ms
-    return None
-
-
-def callback(events: Sequence[Event]) -> Callback:
-    """The first callback that was asked for, and the human acceptance that came after it."""
-    asked_ms: int | None = None
-    for event in events:
-        if asked_ms is None:
-            if event.kind == "left_queue" and event.reason == "callback":
-                asked_ms = event.occurred_ms
-        elif event.kind == "accepted" and event.performer_kind != "bot":
-            return Callback(asked_ms, event.occurred_ms)
-    return Callback(asked_ms, None)
-
-
-def entry_queue(events: Sequence[Event]) -> str:
-    """The first queue that the contact entered, or through which it was accepted."""
-    entries = (e.queue for e in events if e.kind in ("queued", "accepted") and e.queue)
-    return next(entries, "")
+        if event.due_ms is not None:
+            due_ms = event.due_ms
+        if reply_ms is None:
+            reply_ms = event.reply_ms
+        kind = event.kind
+        if kind == "accepted":
+            entry_queue = entry_queue or event.queue
+            if event.performer_kind != "bot":
+                if accepted_ms is None and event.via != "consult":
+                    accepted_ms = event.occurred_ms
+                if callback_ms is not None and called_back_ms is None:
+                    called_back_ms = event.occurred_ms
+        elif kind == "queued":
+            entry_queue = entry_queue or event.queue
+        elif kind == "left_queue" and callback_ms is None and event.reason == "callback":
+            callback_ms = event.occurred_ms
+    return Moments(entry_queue, due_ms, reply_ms, accepted_ms, callback_ms, called_back_ms)
 
 
 def repeated_after_handoff(events: Sequence[Event], bot: Stint) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pipeline.folds.event import Event
@@ -158,3 +159,23 @@ class Stint:
         self.wrap_ms = at_ms - (at_ms if since is None else since)
         self.wrap_open = False
         self.closed_ms = at_ms
+
+
+def closed_ms_of(stint: Stint) -> int | None:
+    """When the work of a stint was complete: after wrap-up, or at its end where there is none."""
+    if stint.closed_ms is not None:
+        return stint.closed_ms
+    if stint.left_ms is None:
+        return None
+    if stint.wrap_open:
+        if stint.measured_wrap_ms is None or stint.wrap_since_ms is None:
+            return None
+        return stint.wrap_since_ms + stint.measured_wrap_ms
+    return stint.left_ms + (stint.measured_wrap_ms or 0)
+
+
+def last_handler(handled: Sequence[Stint]) -> Stint | None:
+    """Who served last: a colleague consulted in between is not it."""
+    if not handled:
+        return None
+    return max(handled, key=lambda s: (s.left_ms is None, s.left_ms or 0, s.event.order))

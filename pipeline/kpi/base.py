@@ -11,8 +11,9 @@ from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
+from pipeline.kpi.group import NO_TIME, Contribution
 from pipeline.kpi.panes import EVERYTHING, QUARTER_MS, Grain, PaneKey, extreme_of
-from pipeline.kpi.plan import NO_TIME, Contribution, Plan
+from pipeline.kpi.plan import Plan
 from pipeline.kpi.vectors import Told, Wire, add, empty_like
 
 PREFIX: Final = b"\0base"

@@ -13,8 +13,9 @@ from typing import NamedTuple
 import msgspec
 
 from pipeline.folds.rows import Row
+from pipeline.kpi.group import Contribution
 from pipeline.kpi.panes import Panes
-from pipeline.kpi.plan import Contribution, Plan
+from pipeline.kpi.plan import Plan
 
 
 class Entry(msgspec.Struct, frozen=True, array_like=True):

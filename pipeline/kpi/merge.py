@@ -14,8 +14,10 @@ from itertools import product
 from typing import NamedTuple
 
 from pipeline.kpi.calendar import bucket
+from pipeline.kpi.group import ROWS, Group
 from pipeline.kpi.panes import QUARTER_MS, SECOND_MS, PaneKey
-from pipeline.kpi.plan import ROWS, ExhibitPlan, Group, settles_ms
+from pipeline.kpi.plan import ExhibitPlan
+from pipeline.kpi.settling import settles_ms
 from pipeline.kpi.spans import OPEN
 from pipeline.kpi.vectors import Told, add, change, is_empty
 from pipeline.kpi.windows import Windows

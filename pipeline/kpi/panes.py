@@ -8,10 +8,13 @@ A share is the whole sum of this partition in one pane, so publishing it again c
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from operator import attrgetter
+from operator import sub as minus
 from typing import Final, Literal, NamedTuple
 
-from pipeline.kpi.plan import NO_TIME, Contribution, Group, Plan
+from pipeline.kpi.group import NO_TIME, Contribution, Group
+from pipeline.kpi.plan import Plan
 from pipeline.kpi.vectors import Told, Wire, add, empty_like, is_empty
 
 Grain = Literal["s", "q", "a"]
@@ -35,11 +38,13 @@ class PaneKey(NamedTuple):
 
 
 class _Sum:
-    """Linear accumulators, by place or by name."""
+    """Linear accumulators of one pane, by place or by name."""
 
-    __slots__ = ("vector",)
+    __slots__ = ("dirty", "key", "vector")
 
-    def __init__(self, like: Told) -> None:
+    def __init__(self, key: PaneKey, like: Told) -> None:
+        self.key = key
+        self.dirty = False
         self.vector = empty_like(like)
 
     def add(self, vector: Told, sign: int) -> None:
@@ -66,9 +71,11 @@ class _Extreme:
     Values that can not be taken back any more are kept as the extreme of them.
     """
 
-    __slots__ = ("exists", "frozen", "largest", "rows", "values")
+    __slots__ = ("dirty", "exists", "frozen", "key", "largest", "rows", "values")
 
-    def __init__(self, *, largest: bool) -> None:
+    def __init__(self, key: PaneKey, *, largest: bool) -> None:
+        self.key = key
+        self.dirty = False
         self.largest = largest
         self.rows = 0
         self.exists = 0
@@ -105,6 +112,57 @@ class _Extreme:
         return (self.rows, max(found) if self.largest else min(found), 1, self.exists)
 
 
+_Pane = _Sum | _Extreme
+
+
+class _Place:
+    """All panes of one cell of one group, each made when something is added to it."""
+
+    __slots__ = ("cell", "everything", "group", "is_extreme", "lasts", "quarters", "seconds")
+
+    def __init__(self, group: Group, cell: tuple[str, ...]) -> None:
+        self.group = group
+        self.cell = cell
+        self.is_extreme = group.shape in ("max", "min")
+        self.lasts = group.key in group.exhibit.lasting
+        self.everything: _Pane | None = None
+        self.quarters: dict[int, _Pane] = {}
+        self.seconds: dict[int, _Pane] = {}
+
+    def make(self, grain: Grain, number: int, like: Told) -> _Pane:
+        """A pane of nothing, kept here."""
+        key = PaneKey(self.group.key, self.cell, grain, number)
+        pane: _Pane
+        if self.is_extreme:
+            pane = _Extreme(key, largest=self.group.shape == "max")
+        else:
+            pane = _Sum(key, like)
+        if grain == "a":
+            self.everything = pane
+        else:
+            (self.quarters if grain == "q" else self.seconds)[number] = pane
+        return pane
+
+    def find(self, grain: Grain, number: int) -> _Pane | None:
+        """A pane, if there is one."""
+        if grain == "a":
+            return self.everything
+        return (self.quarters if grain == "q" else self.seconds).get(number)
+
+    def remove(self, key: PaneKey) -> None:
+        """Let a pane go."""
+        if key.grain == "a":
+            self.everything = None
+        else:
+            (self.quarters if key.grain == "q" else self.seconds).pop(key.number, None)
+
+    def __iter__(self) -> Iterator[_Pane]:
+        if self.everything is not None:
+            yield self.everything
+        yield from self.quarters.values()
+        yield from self.seconds.values()
+
+
 class Panes:
     """All live panes of one source partition, and which of them changed since the last tick.
 
@@ -117,19 +175,23 @@ class Panes:
     def __init__(self, plan: Plan) -> None:
         self.floor_ms = 0
         self._plan = plan
-        self._panes: dict[PaneKey, _Sum | _Extreme] = {}
-        self._dirty: set[PaneKey] = set()
+        self._places: dict[tuple[int, tuple[str, ...]], _Place] = {}
+        self._dirty: list[_Pane] = []
         self._missed: set[PaneKey] = set()
         self._fine_floor_ms = 0
         self._told_again = 0
 
     def __len__(self) -> int:
-        return len(self._panes)
+        return sum(1 for _ in self._all())
+
+    def _all(self) -> Iterator[_Pane]:
+        for place in self._places.values():
+            yield from place
 
     def change(
         self,
-        old: Iterable[Contribution],
-        new: Iterable[Contribution],
+        old: Sequence[Contribution],
+        new: Sequence[Contribution],
         *,
         corrects: bool = False,
     ) -> None:
@@ -138,47 +200,69 @@ class Panes:
         With ``corrects`` the change is news: quarter hours that it touches and that are held no
         longer are told by :meth:`drain_missed`.
         """
-        for contribution in old:
-            self._apply(contribution, -1)
-        for contribution in new:
-            self._apply(contribution, 1)
+        known = {(one.group, one.cell, one.time_ms): one for one in old} if old and new else {}
+        if len(known) < len(old):
+            for one in old:
+                self._apply(one, one.vector, -1)
+            known.clear()
+        for one in new:
+            before = known.pop((one.group, one.cell, one.time_ms), None)
+            if before is None:
+                self._apply(one, one.vector, 1)
+            elif before.vector != one.vector:
+                self._replace(before, one)
+        for one in known.values():
+            self._apply(one, one.vector, -1)
         if corrects and self.floor_ms:
-            self._note_missed(tuple(old), tuple(new))
+            self._note_missed(old, new)
 
-    def _note_missed(self, old: tuple[Contribution, ...], new: tuple[Contribution, ...]) -> None:
+    def _note_missed(self, old: Sequence[Contribution], new: Sequence[Contribution]) -> None:
+        if all(one.time_ms >= self.floor_ms or one.time_ms == NO_TIME for one in (*old, *new)):
+            return
         changed = [one for one in old if one not in new] + [one for one in new if one not in old]
         for one in changed:
-            group = self._plan.groups.get(one.group)
-            if group is not None and NO_TIME < one.time_ms < self.floor_ms:
+            if one.group in self._plan.groups and NO_TIME < one.time_ms < self.floor_ms:
                 self._missed.add(PaneKey(one.group, one.cell, "q", one.time_ms // QUARTER_MS))
 
-    def _apply(self, contribution: Contribution, sign: int) -> None:
-        number, cell, time_ms, vector = (
-            contribution.group, contribution.cell, contribution.time_ms, contribution.vector,
-        )  # fmt: skip
-        group = self._plan.groups.get(number)
-        if group is None:
-            # Of an exhibit no longer in use: its panes are gone as a whole.
-            return
-        self._add(group, PaneKey(number, cell, "a", EVERYTHING), vector, sign)
-        if time_ms == NO_TIME:
-            return
-        if time_ms >= self.floor_ms or number in group.exhibit.lasting:
-            self._add(group, PaneKey(number, cell, "q", time_ms // QUARTER_MS), vector, sign)
-        if group.exhibit.slides and time_ms >= self._fine_floor_ms:
-            self._add(group, PaneKey(number, cell, "s", time_ms // SECOND_MS), vector, sign)
+    def _replace(self, old: Contribution, new: Contribution) -> None:
+        """Take one contribution back and add another to the same panes; of sums, the difference."""
+        group = self._plan.groups.get(new.group)
+        if isinstance(old.vector, tuple) and isinstance(new.vector, tuple):
+            linear = group is not None and group.shape in ("sum", "span")
+            if linear and len(old.vector) == len(new.vector):
+                self._apply(new, tuple(map(minus, new.vector, old.vector)), 1)
+                return
+        self._apply(old, old.vector, -1)
+        self._apply(new, new.vector, 1)
 
-    def _add(self, group: Group, key: PaneKey, vector: Told, sign: int) -> None:
-        self._pane(key, group, vector).add(vector, sign)
-        self._dirty.add(key)
+    def _apply(self, contribution: Contribution, vector: Wire, sign: int) -> None:
+        place = self._places.get((contribution.group, contribution.cell))
+        if place is None:
+            group = self._plan.groups.get(contribution.group)
+            if group is None:
+                # Of an exhibit no longer in use: its panes are gone as a whole.
+                return
+            place = self._place(group, contribution.cell)
+        time_ms = contribution.time_ms
+        panes = [place.everything or place.make("a", EVERYTHING, vector)]
+        if time_ms != NO_TIME:
+            if time_ms >= self.floor_ms or place.lasts:
+                number = time_ms // QUARTER_MS
+                panes.append(place.quarters.get(number) or place.make("q", number, vector))
+            if place.group.exhibit.slides and time_ms >= self._fine_floor_ms:
+                number = time_ms // SECOND_MS
+                panes.append(place.seconds.get(number) or place.make("s", number, vector))
+        for pane in panes:
+            pane.add(vector, sign)
+            if not pane.dirty:
+                pane.dirty = True
+                self._dirty.append(pane)
 
-    def _pane(self, key: PaneKey, group: Group, like: Told) -> _Sum | _Extreme:
-        pane = self._panes.get(key)
-        if pane is None:
-            extreme = group.shape in ("max", "min")
-            pane = _Extreme(largest=group.shape == "max") if extreme else _Sum(like)
-            self._panes[key] = pane
-        return pane
+    def _place(self, group: Group, cell: tuple[str, ...]) -> _Place:
+        place = self._places.get((group.key, cell))
+        if place is None:
+            place = self._places[group.key, cell] = _Place(group, cell)
+        return place
 
     # --- what is frozen -------------------------------------------------------------------------
 
@@ -186,14 +270,17 @@ class Panes:
         """Add the stored sum of what is frozen, at restore."""
         group = self._plan.groups.get(key.group)
         if group is not None:
-            pane = self._pane(key, group, vector)
+            place = self._place(group, key.cell)
+            found = place.find(key.grain, key.number)
+            pane = found if found is not None else place.make(key.grain, key.number, vector)
             pane.add(vector, 1)
             if isinstance(pane, _Extreme):
                 pane.freeze(vector)
 
     def freeze(self, key: PaneKey, vector: Told) -> None:
         """Let what was added to a pane stay in it for good."""
-        pane = self._panes.get(key)
+        place = self._places.get((key.group, key.cell))
+        pane = place.find(key.grain, key.number) if place is not None else None
         if isinstance(pane, _Extreme):
             pane.freeze(vector)
 
@@ -202,18 +289,21 @@ class Panes:
         if floor_ms <= self.floor_ms:
             return []
         self.floor_ms = floor_ms
-        groups = self._plan.groups
-        old = [
-            key
-            for key in self._panes
-            if key.grain == "q"
-            and key.number * QUARTER_MS < floor_ms
-            and key.group not in groups[key.group].exhibit.lasting
-        ]
-        for key in old:
-            del self._panes[key]
-        self._dirty.difference_update(old)
+        old: list[PaneKey] = []
+        for place in self._places.values():
+            if not place.lasts:
+                numbers = [n for n in place.quarters if n * QUARTER_MS < floor_ms]
+                old += [place.quarters.pop(number).key for number in numbers]
+        self._forget_dirty()
         return old
+
+    def _forget_dirty(self) -> None:
+        """Let panes that are held no longer go untold."""
+        self._dirty = [pane for pane in self._dirty if self._holds(pane)]
+
+    def _holds(self, pane: _Pane) -> bool:
+        place = self._places.get((pane.key.group, pane.key.cell))
+        return place is not None and place.find(pane.key.grain, pane.key.number) is pane
 
     def drain_missed(self) -> list[PaneKey]:
         """Quarter hours that were corrected and are not held, since the last time."""
@@ -223,36 +313,46 @@ class Panes:
     def use(self, plan: Plan) -> list[PaneKey]:
         """Count by another plan from now on; the panes that are gone with it."""
         self._plan = plan
-        gone = [key for key in self._panes if key.group not in plan.groups]
-        for key in gone:
-            del self._panes[key]
-        self._dirty.difference_update(gone)
+        gone: list[PaneKey] = []
+        for identity in [one for one in self._places if one[0] not in plan.groups]:
+            gone += [pane.key for pane in self._places.pop(identity)]
+        self._forget_dirty()
         return gone
 
     def all_dirty(self) -> None:
         """Publish every pane at the next tick: what was published before is not known."""
-        self._dirty.update(self._panes)
+        self._mark(self._all())
+
+    def _mark(self, panes: Iterable[_Pane]) -> None:
+        for pane in panes:
+            if not pane.dirty:
+                pane.dirty = True
+                self._dirty.append(pane)
 
     def drain(self, tick_ms: int) -> list[tuple[PaneKey, Wire]]:
         """Shares that changed since the last tick, in a fixed order; empty ones as no rows."""
         self._forget_fine(tick_ms)
         self._tell_again(tick_ms)
         shares = []
-        for key in sorted(self._dirty):
-            pane = self._panes.get(key)
-            if pane is None:
-                continue
+        for pane in sorted(self._dirty, key=_key_of):
+            pane.dirty = False
             share = pane.share()
-            shares.append((key, share))
+            shares.append((pane.key, share))
             if is_empty(share):
-                del self._panes[key]
-        self._dirty.clear()
+                self._remove(pane.key)
+        self._dirty = []
         return shares
+
+    def _remove(self, key: PaneKey) -> None:
+        place = self._places[key.group, key.cell]
+        place.remove(key)
+        if next(iter(place), None) is None:
+            del self._places[key.group, key.cell]
 
     def _tell_again(self, tick_ms: int) -> None:
         turn = tick_ms // _TOLD_AGAIN_MS
         if turn > self._told_again > 0:
-            self._dirty.update(key for key in self._panes if key.grain != "s")
+            self._mark(pane for pane in self._all() if pane.key.grain != "s")
         self._told_again = max(self._told_again, turn)
 
     def _forget_fine(self, tick_ms: int) -> None:
@@ -260,6 +360,10 @@ class Panes:
         if floor_ms <= self._fine_floor_ms:
             return
         self._fine_floor_ms = floor_ms
-        old = [k for k in self._panes if k.grain == "s" and k.number * SECOND_MS < floor_ms]
-        for key in old:
-            del self._panes[key]
+        for place in self._places.values():
+            for number in [n for n in place.seconds if n * SECOND_MS < floor_ms]:
+                del place.seconds[number]
+        self._forget_dirty()
+
+
+_key_of: Final = attrgetter("key")

@@ -6,16 +6,9 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from pipeline.kpi import bins
+from pipeline.kpi.group import DENOMINATOR, EXISTS, LATE, LATE_ROWS, NUMERATOR, Group
 from pipeline.kpi.merge import Cell, Merge, Slot
-from pipeline.kpi.plan import (
-    DENOMINATOR,
-    EXISTS,
-    LATE,
-    LATE_ROWS,
-    NUMERATOR,
-    Group,
-    Reading,
-)
+from pipeline.kpi.plan import Reading
 from pipeline.kpi.stats import (
     Grouped,
     covered,

@@ -7,6 +7,7 @@ from operator import attrgetter
 from typing import Any, Final
 
 from schemas.facts import (
+    FACT_KINDS,
     AiDecision,
     Case,
     Contact,
@@ -31,12 +32,22 @@ def told_ms(fact: Fact) -> int:
     return _TOLD_MS[type(fact)](fact)
 
 
-def _latest(*names: str) -> Callable[[Any], int]:
+def told_of(kind: str) -> Callable[[Any], int]:
+    """:func:`told_ms` for facts of one kind."""
+    return _TOLD_MS[FACT_KINDS[kind]]
+
+
+def _latest(first: str, second: str, third: str | None = None) -> Callable[[Any], int]:
     """The latest of some times, of which the first is always known."""
+    times = attrgetter(first, second, third or second)
 
     def latest(fact: Any) -> int:
-        times_ms: list[int | None] = [getattr(fact, name) for name in names]
-        return max(ms for ms in times_ms if ms is not None)
+        told: int
+        told, *later_ms = times(fact)
+        for later in later_ms:
+            if later is not None and later > told:
+                told = later
+        return told
 
     return latest
 

@@ -8,7 +8,8 @@ from datetime import datetime
 from msgspec.structs import replace
 
 from pipeline.kpi.merge import TRENDING_PERIODS, Cell, Merge, Slot
-from pipeline.kpi.plan import Reading, settles_ms
+from pipeline.kpi.plan import Reading
+from pipeline.kpi.settling import settles_ms
 from pipeline.kpi.sums import Sums, read_sums
 from schemas.values import ExhibitValue, State, Status, WindowRef, rfc3339
 

@@ -6,16 +6,13 @@ A group may hold dozens of series, and most ask the same of a fact; each questio
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from pipeline.kpi.python_code import NAMES
 from schemas.facts import Fact
 
-Late = Callable[[int, int], bool]
-"""Whether a row was told after a bucket size (by its place) had settled for so long (ms)."""
-
-VectorFunction = Callable[[Fact, int, int, Late], tuple[int, ...]]
-"""Integers a fact adds: of the fact, the clock, how late it was told in ms, and for which sizes."""
+CountFunction = Callable[[Fact, tuple[str, ...], int], Any]
+"""What a fact adds, of the fact, its cell and the clock; None where it adds nothing."""
 
 _NOTHING: Final = "0"
 
@@ -29,6 +26,27 @@ class Counted(NamedTuple):
     python: Mapping[str, str]
     final: bool
     settles_ms: int
+
+
+class Counting(NamedTuple):
+    """What written code calls, besides the series' expressions.
+
+    Attributes:
+        made: makes a contribution of group, cell, time in epoch ms and integers.
+        group: key of the group.
+        no_time: time of a contribution to a gauge.
+        told_ms: when a fact was told, epoch ms.
+        late: whether a row was told after a bucket size (by its place) had settled for so long
+            (ms), of the time it counts at and of how much later it was told.
+        is_open: whether the site is open at an instant; None where it always is.
+    """
+
+    made: Callable[[int, tuple[str, ...], int, tuple[int, ...]], Any]
+    group: int
+    no_time: int
+    told_ms: Callable[[Fact], int]
+    late: Callable[[int, int, int, int], bool]
+    is_open: Callable[[int], bool] | None
 
 
 class _Body:
@@ -48,8 +66,10 @@ class _Body:
         return self._kept[source]
 
 
-def vector_source(series: Sequence[Counted], *, extreme: bool, sizes: int) -> str:
-    """Source of a :data:`VectorFunction`; see :class:`pipeline.kpi.plan.Group` for the places."""
+def count_source(
+    series: Sequence[Counted], *, extreme: bool, sizes: int, gauge: bool, hours: bool
+) -> str:
+    """Source of a :data:`CountFunction`; see :class:`pipeline.kpi.group.Group` for the places."""
     body = _Body()
     told: list[str] = ["1"]
     late: list[str] = ["1"]
@@ -68,17 +88,33 @@ def vector_source(series: Sequence[Counted], *, extreme: bool, sizes: int) -> st
         told += [*numbers, *[_NOTHING] * sizes]
         late += numbers
         for place in range(sizes):
-            late.append(f"1 if {counts} and late({place}, {counted.settles_ms}) else 0")
+            asked = f"late({place}, {counted.settles_ms}, time_ms, late_ms)"
+            late.append(f"1 if {counts} and {asked} else 0")
+    lines = [
+        "def count(f, cell, as_of_ms):",
+        f"time_ms = {series[0].python['time']}",
+        "if time_ms is None:",
+        "    return None",
+    ]
+    if hours and not gauge:
+        lines += ["if not is_open(time_ms):", "    return None"]
+    lines += body.lines
+    vector = f"({', '.join(told)},)"
+    if gauge:
+        lines += [
+            f"if {' or '.join(told[1:])}:",
+            f"    return made(group, cell, no_time, {vector})",
+            "return None",
+        ]
+        return "\n    ".join(lines)
     least_ms = min((counted.settles_ms for counted in series), default=0)
-    return "\n    ".join(
-        (
-            "def vector(f, as_of_ms, late_ms, late):",
-            *body.lines,
-            f"if late_ms <= {least_ms}:",
-            f"    return ({', '.join(told)},)",
-            f"return ({', '.join(late)},)",
-        )
-    )
+    lines += [
+        "late_ms = told_ms(f) - time_ms",
+        f"if late_ms <= {least_ms}:",
+        f"    return made(group, cell, time_ms, {vector})",
+        f"return made(group, cell, time_ms, ({', '.join(late)},))",
+    ]
+    return "\n    ".join(lines)
 
 
 def _condition(body: _Body, counted: Counted) -> str:
@@ -89,10 +125,15 @@ def _condition(body: _Body, counted: Counted) -> str:
     return body.keep(f"{counts} and {matures} is not None and {matures} <= as_of_ms")
 
 
-def vector_function(series: Sequence[Counted], *, extreme: bool, sizes: int) -> VectorFunction:
+def count_function(
+    series: Sequence[Counted], counting: Counting, *, extreme: bool, sizes: int, gauge: bool
+) -> CountFunction:
     """The function itself, compiled once."""
-    names = dict(NAMES)
+    names = {**NAMES, **counting._asdict()}
+    source = count_source(
+        series, extreme=extreme, sizes=sizes, gauge=gauge, hours=counting.is_open is not None
+    )
     # The source is made of compiled expressions; no text of a user is in it but their literals.
-    exec(vector_source(series, extreme=extreme, sizes=sizes), names)  # noqa: S102
-    function: VectorFunction = names["vector"]
+    exec(source, names)  # noqa: S102
+    function: CountFunction = names["count"]
     return function

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import add as _plus
+from operator import sub as _minus
 
 Places = list[int]
 Names = dict[str, int]
@@ -22,14 +24,9 @@ def add(vector: Vector, change: Told, sign: int = 1) -> None:
     if isinstance(vector, list):
         if isinstance(change, Mapping):
             raise TypeError("sums by name cannot be added to sums by place")
-        if sign == 1:
-            for place, number in enumerate(change):
-                if number:
-                    vector[place] += number
-        else:
-            for place, number in enumerate(change):
-                if number:
-                    vector[place] -= number
+        if len(change) != len(vector):
+            raise TypeError(f"{len(change)} sums cannot be added to {len(vector)}")
+        vector[:] = map(_plus if sign == 1 else _minus, vector, change)
         return
     if not isinstance(change, Mapping):
         raise TypeError("sums by place cannot be added to sums by name")

@@ -9,8 +9,8 @@ from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from pipeline.kpi import spans
+from pipeline.kpi.group import Group
 from pipeline.kpi.panes import QUARTER_MS, SECOND_MS, PaneKey
-from pipeline.kpi.plan import Group
 from pipeline.kpi.vectors import Told, Vector, add, empty_like
 from schemas.exhibit import TumblingSize
 

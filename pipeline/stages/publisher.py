@@ -8,9 +8,10 @@ from msgspec.structs import replace
 
 from pipeline.kpi import catalogue
 from pipeline.kpi.base import Base
+from pipeline.kpi.group import Contribution
 from pipeline.kpi.ledger import Changes
 from pipeline.kpi.panes import QUARTER_MS, PaneKey, Panes
-from pipeline.kpi.plan import Contribution, Plan
+from pipeline.kpi.plan import Plan
 from pipeline.stages.ages import floor_of
 from pipeline.stages.clock import META_KEY, Clock, decode_clock, encode_clock, tick_record
 from pipeline.stages.configuration import Configuration, encode_configuration

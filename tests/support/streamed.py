@@ -14,9 +14,10 @@ from typing import Any
 from pipeline.audit.values import Cell, Numbers, of_value
 from pipeline.kpi import catalogue
 from pipeline.kpi.catalogue import Catalogue
+from pipeline.kpi.group import Contribution
 from pipeline.kpi.merge import Merge
 from pipeline.kpi.panes import Panes
-from pipeline.kpi.plan import Contribution, Plan
+from pipeline.kpi.plan import Plan
 from pipeline.kpi.values import read
 from schemas.exhibit import Exhibit
 from schemas.facts import FACT_KINDS, HEADER_COLUMNS, Fact, Header, columns

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from pipeline.kpi.clickhouse_code import population_sql
-from pipeline.kpi.plan import ExhibitPlan, Group
+from pipeline.kpi.group import Group
+from pipeline.kpi.plan import ExhibitPlan
 from pipeline.kpi.warehouse.names import (
     FACTS,
     OPEN,

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from pipeline.kpi.expression import AS_OF_PARAMETER
-from pipeline.kpi.plan import Group, Series
+from pipeline.kpi.group import Group, Series
 from schemas.values import TOTAL
 
 CLOCK: Final = AS_OF_PARAMETER

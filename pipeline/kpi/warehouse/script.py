@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from pipeline.kpi.catalogue import Combination
-from pipeline.kpi.plan import ExhibitPlan, Group, Reading
+from pipeline.kpi.group import Group
+from pipeline.kpi.plan import ExhibitPlan, Reading
 from pipeline.kpi.warehouse.groups import (
     extent_sql,
     placed,
