@@ -44,12 +44,13 @@ HumanVerdict = Literal["unchanged", "changed", "rejected"]
 
 MAX_ID_CHARS: Final = 512
 MAX_NAME_CHARS: Final = 256
+MAX_DURATION_MS: Final = 400 * 86_400_000
+"""A duration longer than 400 days is no contact: it is a broken clock."""
 
 Id = Annotated[str, Field(min_length=1, max_length=MAX_ID_CHARS)]
 OptionalId = Annotated[str, Field(max_length=MAX_ID_CHARS)]
 Name = Annotated[str, Field(max_length=MAX_NAME_CHARS)]
-# A duration longer than 400 days is no contact: it is a broken clock.
-DurationMs = Annotated[int, Field(ge=0, le=400 * 86_400_000)]
+DurationMs = Annotated[int, Field(ge=0, le=MAX_DURATION_MS)]
 SmallCount = Annotated[int, Field(ge=0, le=1_000_000)]
 TokenCount = Annotated[int, Field(ge=0, le=1_000_000_000)]
 Share = Annotated[float, Field(ge=0, le=1)]

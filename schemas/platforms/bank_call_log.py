@@ -1,13 +1,15 @@
-"""A bank's call log: one CSV row a call, as the Technion published its call-center data of 1999.
+"""A bank's call log: one row a call, as the Technion published its call-center data of 1999.
 
 Columns: ``vru+line, call_id, type, vru_entry, vru_exit, vru_time, q_start, q_exit, q_time, outcome,
-ser_start, ser_exit, ser_time, server, server_abv``; times are ``H:MM:SS``, local (option
-``time_zone``, else UTC) and without a date: the file is the day 1999-08-01. ``0:00:00`` means "did
-not happen". A time more than twelve hours before the one it follows is past midnight.
+ser_start, ser_exit, ser_time, server``, and where the log has them ``customer_id, priority, date,
+server_abv``; in the order of the first line, or of the publication where none names them, between
+commas or tabs. Times are ``H:MM:SS``, local (option ``time_zone``, else UTC); ``0:00:00`` means
+"did not happen", and a time more than twelve hours before the one it follows is past midnight.
+``date`` is ``yymmdd`` or ISO 8601; without it the day is 1999-08-01.
 
 | native | unified |
 | --- | --- |
-| every call | started |
+| every call | started; customer = customer_id, which is 0 where unknown |
 | voice response unit | bot_started at vru_entry; bot_ended (handoff or left) at vru_exit |
 | outcome AGENT or a queue time | handoff at vru_exit, queued at q_start |
 | outcome AGENT | accepted at q_exit, wait = q_time; completed ser_time later, talk = ser_time |
@@ -18,7 +20,7 @@ not happen". A time more than twelve hours before the one it follows is past mid
 An AGENT call without queue times found a free agent: it is queued and accepted at vru_exit with a
 wait of 0. A call whose bot time is negative loses its bot part only. ``type``, the service asked
 for, is queue and intent; a call id repeats between lines and days, so the interaction is line, call
-id and a hash of the row. The customer is not known.
+id and a hash of the row.
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from itertools import chain
 from typing import Any, BinaryIO, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -36,22 +39,34 @@ from schemas.platforms.base import (
     Options,
     Parsed,
     Platform,
+    customer_id,
+    decode_json,
     fallback_key,
     id_key,
+    log_text_of,
     make_event,
     stable_id,
-    text_of,
     type_name,
 )
-from schemas.platforms.records import Oversized, split_lines
+from schemas.platforms.records import Oversized, split_lines, split_table
 
 SOURCE: Final = "bank_call_log"
-DAY: Final = datetime(1999, 8, 1)  # noqa: DTZ001 - the zone is an option
+DAY: Final = date(1999, 8, 1)
 COLUMNS: Final = (
     "vru+line", "call_id", "type", "vru_entry", "vru_exit", "vru_time", "q_start", "q_exit",
     "q_time", "outcome", "ser_start", "ser_exit", "ser_time", "server", "server_abv",
 )  # fmt: skip
 
+PUBLISHED: Final = (
+    "vru+line", "call_id", "customer_id", "priority", "type", "date", *COLUMNS[3:-1],
+)  # fmt: skip
+"""Columns of the publication, which has no first line that names them."""
+
+_NEEDED: Final = frozenset(COLUMNS) - {"server_abv"}
+_LAYOUTS: Final = {
+    len(columns): columns
+    for columns in (COLUMNS, COLUMNS[:-1], PUBLISHED, (*PUBLISHED, COLUMNS[-1]))
+}
 _BOT: Final = "vru"
 _HALF_DAY: Final = 43_200
 _TIME: Final = re.compile(r"([0-9]{1,2}):([0-5][0-9]):([0-5][0-9])")
@@ -62,6 +77,8 @@ class _Call(NamedTuple):
     """One row. Times are seconds since the start of the day, None where nothing happened."""
 
     identity: str
+    day: date
+    customer: str | None
     zone: ZoneInfo
     service: str
     outcome: str
@@ -74,9 +91,17 @@ class _Call(NamedTuple):
 
 def split(stream: BinaryIO) -> Iterator[bytes | Oversized]:
     """Cut a log into rows; the header is none."""
-    for record in split_lines(stream):
-        if isinstance(record, Oversized) or not _is_header(record):
-            yield record
+    lines = split_lines(stream)
+    first = next(lines, None)
+    if first is None:
+        return
+    names = () if isinstance(first, Oversized) else _named(first)
+    if names in {(), *_LAYOUTS.values()}:
+        if not names:
+            yield first
+        yield from lines
+    else:
+        yield from split_table(chain((first,), lines), _delimiter(first))
 
 
 def key(payload: bytes) -> bytes:
@@ -94,29 +119,52 @@ def parse(payload: bytes, options: Options) -> Parsed:
     Raises:
         BadPayload: the row has other columns, or times that are none.
     """
-    row = _row(payload)
-    if _is_header(payload):
+    if _named(payload):
         return Parsed(ignored=("header",))
-    if row["outcome"] == "PHANTOM":
-        return Parsed(ignored=("PHANTOM",))
-    if row["outcome"] not in {"AGENT", "HANG"}:
-        return Parsed(ignored=(type_name(row["outcome"]),))
+    row = _row(payload)
+    outcome = row["outcome"].upper()
+    if outcome not in {"AGENT", "HANG"}:
+        return Parsed(ignored=(type_name(outcome),))
     return Parsed(tuple(_events(_call(row, options.zone))))
 
 
-def _is_header(record: bytes) -> bool:
-    return record.lstrip(b"\xef\xbb\xbf").startswith(b"vru+line,")
+def _delimiter(record: bytes | Oversized) -> str:
+    return "\t" if not isinstance(record, Oversized) and b"\t" in record else ","
+
+
+def _named(record: bytes) -> tuple[str, ...]:
+    """Names of the columns, where the record is the line that names them; else none."""
+    names = tuple(name.strip().casefold() for name in _cells(record))
+    return names if set(names) >= _NEEDED else ()
+
+
+def _cells(record: bytes) -> list[str]:
+    try:
+        text = log_text_of(record)
+        rows = list(csv.reader([text], delimiter=_delimiter(record), strict=True))
+    except (BadPayload, csv.Error):
+        return []
+    return rows[0] if len(rows) == 1 else []
 
 
 def _row(payload: bytes) -> dict[str, str]:
-    text = text_of(payload)
-    try:
-        rows = list(csv.reader([text], strict=True))
-    except csv.Error:
-        rows = []
-    if len(rows) != 1 or len(rows[0]) != len(COLUMNS):
-        raise BadPayload("invalid_event", f"expected a row of {len(COLUMNS)} columns")
-    return dict(zip(COLUMNS, (cell.strip() for cell in rows[0]), strict=True))
+    """Cells of a row by the names of their columns.
+
+    Raises:
+        BadPayload: it has other columns.
+    """
+    if log_text_of(payload).startswith("{"):
+        document = decode_json(payload)
+        named = isinstance(document, dict) and {k.casefold(): v for k, v in document.items()}
+        if named and named.keys() >= _NEEDED and all(isinstance(v, str) for v in named.values()):
+            return {name: value.strip() for name, value in named.items()}
+        raise BadPayload("invalid_event", "expected the columns of a call, as text")
+    cells = _cells(payload)
+    columns = _LAYOUTS.get(len(cells))
+    if columns is None:
+        counts = ", ".join(str(count) for count in sorted(_LAYOUTS))
+        raise BadPayload("invalid_event", f"expected a row of {counts} columns")
+    return dict(zip(columns, (cell.strip() for cell in cells), strict=True))
 
 
 def _identity(row: dict[str, str]) -> str:
@@ -137,6 +185,8 @@ def _call(row: dict[str, str], zone: ZoneInfo) -> _Call:
         raise BadPayload("invalid_event", "vru_entry, q_start, ser_start: expected a time")
     return _Call(
         _identity(row),
+        _day(row),
+        customer_id(row.get("customer_id")),
         zone,
         row["type"],
         row["outcome"],
@@ -146,6 +196,18 @@ def _call(row: dict[str, str], zone: ZoneInfo) -> _Call:
         queue,
         max(_seconds(row, "ser_time"), 0),
     )
+
+
+def _day(row: dict[str, str]) -> date:
+    text = row.get("date")
+    if not text:
+        return DAY
+    try:
+        if len(text) == len("yymmdd"):
+            return datetime.strptime(text, "%y%m%d").date()  # noqa: DTZ007 - a day has no zone
+        return date.fromisoformat(text)
+    except ValueError:
+        raise BadPayload("invalid_event", "date: expected yymmdd or YYYY-MM-DD") from None
 
 
 def _span(
@@ -160,9 +222,9 @@ def _span(
     return start, start + seconds
 
 
-def _following(time: int, earlier: int) -> int:
+def _following(at: int, earlier: int) -> int:
     """Move a time past midnight where it would lie half a day before what it follows."""
-    return time + 2 * _HALF_DAY if earlier - time > _HALF_DAY else time
+    return at + 2 * _HALF_DAY if earlier - at > _HALF_DAY else at
 
 
 def _time(row: dict[str, str], column: str) -> int | None:
@@ -180,7 +242,7 @@ def _seconds(row: dict[str, str], column: str) -> int:
 
 
 def _events(call: _Call) -> Iterator[InteractionEvent]:
-    served = call.outcome == "AGENT"
+    served = call.outcome.upper() == "AGENT"
     queue = call.queue
     if queue is None and served:
         found_free = call.bot[1] if call.bot else call.first
@@ -209,7 +271,8 @@ def _events(call: _Call) -> Iterator[InteractionEvent]:
 
 
 def _event(call: _Call, kind: str, second: int, **fields: Any) -> InteractionEvent:
-    local = (DAY + timedelta(seconds=second)).replace(tzinfo=call.zone)
+    midnight = datetime.combine(call.day, time())
+    local = (midnight + timedelta(seconds=second)).replace(tzinfo=call.zone)
     return make_event(
         kind,
         event_id=f"{call.identity}:{kind}",
@@ -218,6 +281,7 @@ def _event(call: _Call, kind: str, second: int, **fields: Any) -> InteractionEve
         interaction_id=call.identity,
         channel="voice",
         intent=call.service or None,
+        customer=call.customer,
         **fields,
     )
 

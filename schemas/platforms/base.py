@@ -46,6 +46,8 @@ _BLANK_IDS: Final = frozenset({
     "withheld", "<unknown>", "+266696687",
 })  # fmt: skip
 
+_MASKS: Final = frozenset("x0#*+-_ .")
+
 
 class BadPayload(Exception):  # noqa: N818 - it names the payload, not a failure of ours
     """A payload that gives no events; it becomes a dead letter.
@@ -181,6 +183,24 @@ def text_of(payload: bytes) -> str:
     return text
 
 
+def log_text_of(payload: bytes) -> str:
+    """Decode a line of a log whose writer knows no encoding: UTF-8, else Latin-1.
+
+    Latin-1 has a character for every byte, so that names stay apart. A log that was cut while it
+    was written begins with zero bytes, which are left out.
+
+    Raises:
+        BadPayload: ``null_value`` when nothing is left.
+    """
+    payload = payload.strip(b"\x00 \t\r\n").removeprefix(BOM)
+    try:
+        return text_of(payload)
+    except BadPayload as refusal:
+        if refusal.reason != "bad_utf8":
+            raise
+    return payload.decode("latin-1").strip()
+
+
 def decode_json(payload: bytes) -> Any:
     """Decode one JSON payload.
 
@@ -290,10 +310,17 @@ def type_name(name: Any, prefix: str = "") -> str:
 
 
 def customer_id(value: Any) -> str | None:
-    """Identity of a customer; none where the platform only says that it does not know."""
-    if not isinstance(value, str) or value.strip().casefold() in _BLANK_IDS:
+    """Identity of a customer; none where the platform only says that it does not know.
+
+    A number that is masked, or all zeros, is the same for every customer: it is nobody's.
+    """
+    if not isinstance(value, str):
         return None
-    return value.strip()
+    identity = value.strip()
+    folded = identity.casefold().removeprefix("sip:")
+    if folded in _BLANK_IDS or folded.startswith("anonymous@") or not set(folded) - _MASKS:
+        return None
+    return identity
 
 
 def from_epoch_us(microseconds: int, place: str) -> datetime:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import BinaryIO, Final, NamedTuple
+
+import msgspec
 
 from schemas.topics import MAX_RECORD_BYTES
 
@@ -62,3 +65,40 @@ def split_lines(stream: BinaryIO) -> Iterator[bytes | Oversized]:
         if isinstance(record, Oversized) or record.strip():
             yield record
         piece = stream.readline(MAX_RECORD_BYTES)
+
+
+def split_table(lines: Iterable[bytes | Oversized], delimiter: str) -> Iterator[bytes | Oversized]:
+    """Turn the rows of a table, whose first line names the columns, into JSON objects.
+
+    A row that has another number of cells than there are names becomes ``{"row": text}``: it must
+    not be taken for one of another table.
+    """
+    names: list[str] = []
+    for line in lines:
+        if isinstance(line, Oversized):
+            yield line
+            continue
+        text = _text(line)
+        cells = _cells(text, delimiter)
+        if not names:
+            names = cells
+        elif len(cells) != len(names):
+            yield msgspec.json.encode({"row": text})
+        else:
+            yield msgspec.json.encode(dict(zip(names, cells, strict=True)))
+
+
+def _text(line: bytes) -> str:
+    try:
+        return line.decode("utf-8")
+    except UnicodeDecodeError:
+        return line.decode("latin-1")
+
+
+def _cells(text: str, delimiter: str) -> list[str]:
+    """Cells of one row; none when they are not quoted as they should be."""
+    try:
+        rows = list(csv.reader([text], delimiter=delimiter, strict=True))
+    except csv.Error:
+        return []
+    return [cell.strip() for cell in rows[0]] if len(rows) == 1 else []

@@ -6,9 +6,12 @@ import io
 import json
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from pipeline.folds.event import Event, epoch_ms, reduce
+from pipeline.folds.interaction import fold
 from schemas.interaction import InteractionEvent
 from schemas.platforms import find_platform
 from schemas.platforms.base import BadPayload
@@ -29,6 +32,22 @@ class Outcome:
     @property
     def kinds(self) -> dict[str, int]:
         return dict(Counter(event.kind for event in self.events))
+
+    def facts(self, kind: str, *, until: str | None = None) -> list[Any]:
+        """Facts of a kind, as of a time, else of the last event; duplicates count once."""
+        small: dict[str, dict[str, Event]] = defaultdict(dict)
+        for event in self.events:
+            known = small[event.interaction_id].get(event.event_id)
+            if known is None or known.record_version <= event.record_version:
+                small[event.interaction_id][event.event_id] = reduce(event)
+        last_ms = max(event.occurred_ms for events in small.values() for event in events.values())
+        as_of_ms = epoch_ms(datetime.fromisoformat(until)) if until else last_ms
+        return [
+            row.fact
+            for identity, events in sorted(small.items())
+            for row in fold(identity, list(events.values()), as_of_ms).rows
+            if row.kind == kind
+        ]
 
 
 def read(platform_name: str, source: Path | bytes, *pairs: str) -> Outcome:

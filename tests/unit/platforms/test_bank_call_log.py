@@ -161,12 +161,50 @@ def test_the_header_is_no_record_of_a_file():
     assert parse(HEADER, Options()).ignored == ("header",)
 
 
+PUBLISHED = b"\t".join(
+    b"AA0101 7 9664491 2 PS 990901 18:03:23 18:03:30 7 18:03:30 18:03:33 3 AGENT 18:03:32 18:06:34"
+    b" 182 TOVA".split()
+)
+
+
+def test_the_log_as_it_was_published_has_days_and_customers():
+    unknown = PUBLISHED.replace(b"9664491", b"0").replace(b"990901", b"990902")
+    outcome = read("bank_call_log", PUBLISHED + b"\r\n" + unknown + b"\n")
+    assert (outcome.records, outcome.refused) == (2, [])
+    *_, completed = (event for event in outcome.events if event.customer == "9664491")
+    # Accepted at 18:03:33, and 182 s of talk.
+    assert shown(completed, "occurred_at", "talk_ms", "performer_id") == {
+        "occurred_at": "1999-09-01T18:06:35Z", "talk_ms": 182_000, "performer_id": "TOVA",
+    }  # fmt: skip
+    nobody = [event for event in outcome.events if event.customer is None]
+    assert {event.occurred_at.day for event in nobody} == {2}
+    assert len(nobody) == 7
+
+
+@pytest.mark.parametrize("delimiter", [b",", b"\t"])
+def test_columns_stand_where_the_first_line_says(delimiter):
+    names = HEADER.strip().split(b",")
+    cells = SERVED.split(b",")
+    told = [
+        delimiter.join((b"date", *reversed(names))),
+        delimiter.join((b"1999-08-02", *reversed(cells))),
+        delimiter.join((b"1999-08-02", *reversed(cells[1:]))),
+    ]
+    outcome = read("bank_call_log", b"\n".join(told))
+    assert (outcome.records, outcome.refused) == (2, ["invalid_event"])
+    expected = [(kind, "02" + time[2:]) for kind, time in story(SERVED)]
+    found = [(event.kind, event.occurred_at.strftime("%d %H:%M:%S")) for event in outcome.events]
+    assert found == expected
+
+
 @pytest.mark.parametrize(
     ("payload", "detail"),
     [
-        (b"a,b,c", "expected a row of 15 columns"),
-        (b'"' + SERVED, "expected a row of 15 columns"),
+        (b"a,b,c", "expected a row of 14, 15, 17, 18 columns"),
+        (b'"' + SERVED, "expected a row of 14, 15, 17, 18 columns"),
         (SERVED.replace(b"9:00:00", b"25 past"), "vru_entry: expected H:MM:SS"),
+        (b'{"vru+line": "AA0101"}', "expected the columns of a call, as text"),
+        (PUBLISHED.replace(b"990901", b"991301"), "date: expected yymmdd or YYYY-MM-DD"),
         (SERVED.replace(b",180,", b",long,"), "ser_time: expected whole seconds"),
         (
             HUNG_UP.replace(b"9:0", b"0:0")

@@ -26,7 +26,7 @@ from .test_amazon_connect import (
     snapshot,
 )
 from .test_asterisk_queue_log import line, row
-from .test_bank_call_log import FREE, HUNG_UP, NEGATIVE, SERVED
+from .test_bank_call_log import FREE, HUNG_UP, NEGATIVE, PUBLISHED, SERVED
 from .test_interactions import written
 from .test_rasa import message, said
 
@@ -42,11 +42,16 @@ JSON_GOOD: dict[str, list[Any]] = {
     "asterisk_queue_log": [row(), row(event="ATTENDEDTRANSFER", data1="LINK"), row(event="PAUSE")],
     "bank_call_log": [],
     "interactions": [json.loads(written()), json.loads(written(kind="completed", talk_ms=5))],
-    "rasa": [said(), message("pause"), {"sender_id": "s", "events": [message("bot")]}],
+    "rasa": [
+        said(),
+        message("pause"),
+        {"sender_id": "s", "events": [message("bot")]},
+        {"sender_id": "s", "type_name": "bot", "data": json.dumps(message("bot"))},
+    ],
 }
 LINES_GOOD: dict[str, list[bytes]] = {
     "asterisk_queue_log": [line("COMPLETEAGENT", "1", "2"), line("ENTERQUEUE", "", "5")],
-    "bank_call_log": [SERVED, HUNG_UP, FREE, NEGATIVE],
+    "bank_call_log": [SERVED, HUNG_UP, FREE, NEGATIVE, PUBLISHED],
 }
 OPTIONS = {
     "amazon_connect": ["csat_attribute=csat"],
