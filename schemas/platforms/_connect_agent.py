@@ -7,19 +7,25 @@ from typing import Any, Final
 
 from schemas.interaction import InteractionEvent
 from schemas.platforms._connect_common import (
+    MONITOR,
     SOURCE,
     Node,
     channel_of,
     contact_id,
     performer_of,
     root_id,
+    via,
 )
-from schemas.platforms.base import BadPayload, Parsed, make_event, stable_id, type_name
+from schemas.platforms.base import BadPayload, Parsed, epoch_ms, make_event, stable_id, type_name
 
 AGENT_EVENTS: Final = frozenset({"LOGIN", "LOGOUT", "STATE_CHANGE", "HEART_BEAT"})
 
+_SLOTS: Final = frozenset({"accepted", "wrapup_started", "wrapup_ended"})
 _CONNECTED: Final = frozenset({"CONNECTED", "CONNECTED_ONHOLD"})
-_DECLINED: Final = frozenset({"MISSED", "REJECTED"})
+_BEGINS: Final = {
+    "CONNECTING": ("ringing",), "MISSED": ("declined",), "REJECTED": ("declined",),
+    "ENDED": ("wrapup_started",),
+}  # fmt: skip
 _TYPES: Final = {"ROUTABLE": "available", "OFFLINE": "offline", "CUSTOM": "away"}
 _NAMES: Final = {"AVAILABLE": "available", "OFFLINE": "offline"}
 
@@ -41,7 +47,10 @@ def agent_event(event: Node) -> Parsed:
     told_at = event.needed_time("EventTimestamp")
     now, before = event.node("CurrentAgentSnapshot"), event.node("PreviousAgentSnapshot")
     performer = {"performer_kind": "human", "performer_id": agent_performer(event)}
-    events = [*_state_change(event, now, before, told_at), *_contacts(now, before, performer)]
+    events = [
+        *_state_change(event, now, before, told_at),
+        *_contacts(now, before, told_at, performer),
+    ]
     if events:
         return Parsed(tuple(events))
     return Parsed(ignored=(type_name(event.upper("EventType"), "agent_event:"),))
@@ -97,50 +106,66 @@ def _state(snapshot: Node | None) -> str:
 
 
 def _contacts(
-    now: Node | None, before: Node | None, performer: dict[str, Any]
+    now: Node | None, before: Node | None, told_at: datetime, performer: dict[str, Any]
 ) -> list[InteractionEvent]:
-    """Ringing, declined, hold and resume; wrap-up is told by contact events and records."""
-    known = {
-        contact_id(contact): contact.upper("State")
-        for contact in (before.nodes("Contacts") if before else [])
-    }
+    """What happened to the agent's contacts between the snapshots."""
+    known = _by_id(before)
     events = []
-    for contact in now.nodes("Contacts") if now else []:
-        identity, state = contact_id(contact), contact.upper("State")
-        kind = _change(known.get(identity), state)
-        if kind is None:
-            continue
-        time = contact.needed_time("StateStartTimestamp")
-        queue = contact.node("Queue")
-        events.append(
-            make_event(
-                kind,
-                event_id=stable_id(SOURCE, identity, kind, time.isoformat()),
-                source=SOURCE,
-                occurred_at=time,
-                interaction_id=root_id(contact),
-                leg_id=identity,
-                channel=channel_of(contact),
-                direction="outbound"
-                if "OUTBOUND" in contact.upper("InitiationMethod")
-                else "inbound",
-                queue=(queue.text("Name") or queue.text("ARN")) if queue else None,
-                **performer,
-            )
-        )
+    for identity, contact in _by_id(now).items():
+        earlier = known.pop(identity, None)
+        state = contact.upper("State")
+        for kind in _changes(earlier.upper("State") if earlier else None, state):
+            queue = contact.node("Queue")
+            fields: dict[str, Any] = {**performer}
+            fields["queue"] = (queue.text("Name") or queue.text("ARN")) if queue else None
+            time = contact.needed_time("StateStartTimestamp")
+            if kind == "accepted":
+                time = contact.time("ConnectedToAgentTimestamp") or time
+                # The queue's name is known here, and to the contact event only its ARN.
+                fields |= {"via": via(contact, queue), "record_version": 1}
+            events.append(_event(contact, kind, time, **fields))
+    for contact in known.values():
+        if contact.upper("State") == "ENDED":
+            since = contact.needed_time("StateStartTimestamp")
+            wrap_ms = max(epoch_ms(told_at) - epoch_ms(since), 0)
+            events.append(_event(contact, "wrapup_ended", told_at, wrap_ms=wrap_ms, **performer))
     return events
 
 
-def _change(before: str | None, now: str) -> str | None:
-    """Kind of event between two states of one contact; None where nothing is told."""
+def _by_id(snapshot: Node | None) -> dict[str, Node]:
+    """Contacts of a snapshot, those left out in which a supervisor only listens."""
+    return {
+        contact_id(contact): contact
+        for contact in (snapshot.nodes("Contacts") if snapshot else [])
+        if contact.upper("InitiationMethod") != MONITOR
+    }
+
+
+def _event(contact: Node, kind: str, time: datetime, **fields: Any) -> InteractionEvent:
+    identity = contact_id(contact)
+    # What a contact event or the record tells as well has their id; the rest may happen often.
+    slot = (kind,) if kind in _SLOTS else (kind, time.isoformat())
+    return make_event(
+        kind,
+        event_id=stable_id(SOURCE, identity, *slot),
+        source=SOURCE,
+        occurred_at=time,
+        interaction_id=root_id(contact),
+        leg_id=identity,
+        channel=channel_of(contact),
+        direction="outbound" if "OUTBOUND" in contact.upper("InitiationMethod") else "inbound",
+        **fields,
+    )
+
+
+def _changes(before: str | None, now: str) -> tuple[str, ...]:
+    """Kinds of events between two states of one contact."""
     if now == before:
-        return None
-    if now == "CONNECTING":
-        return "ringing"
-    if now in _DECLINED:
-        return "declined"
-    if now == "CONNECTED_ONHOLD":
-        return "hold"
-    if now == "CONNECTED" and before == "CONNECTED_ONHOLD":
-        return "resume"
-    return None
+        return ()
+    if now in _CONNECTED:
+        begun = () if before in _CONNECTED else ("accepted",)
+        held = {"CONNECTED_ONHOLD": ("hold",)}.get(now, () if begun else ("resume",))
+        return (*begun, *held)
+    if now == "ENDED" and before not in _CONNECTED:
+        return ()
+    return _BEGINS.get(now, ())

@@ -14,14 +14,22 @@ TRANSFERS: Final = frozenset({"TRANSFER", "QUEUE_TRANSFER"})
 ABANDONABLE: Final = frozenset({"INBOUND", "TRANSFER", "CALLBACK", "QUEUE_TRANSFER", "API"})
 """Ways a contact began that leave a customer waiting in a queue."""
 
+MONITOR: Final = "MONITOR"
+"""Way a contact began that is a supervisor listening: it serves no customer."""
+
+_SUBTYPES: Final = {
+    "CONNECT:SMS": "sms", "CONNECT:WHATSAPP": "whatsapp", "CONNECT:EMAIL": "email",
+}  # fmt: skip
 _CHANNELS: Final = {
     "VOICE": "voice", "CHAT": "web_chat", "TASK": "task", "EMAIL": "email", "SMS": "sms",
 }  # fmt: skip
 _ENDED_BY: Final = {
     "CUSTOMER_DISCONNECT": "customer", "AGENT_DISCONNECT": "human",
     "CONTACT_FLOW_DISCONNECT": "system", "TELECOM_PROBLEM": "system", "EXPIRED": "system",
-    "API": "system", "AGENT_NETWORK_DISCONNECT": "system", "CUSTOMER_CONNECTION_NOT_ESTABLISHED":
-    "system",
+    "API": "system", "AGENT_NETWORK_DISCONNECT": "system", "AGENT_COMPLETED": "human",
+    "CUSTOMER_CONNECTION_NOT_ESTABLISHED": "system", "CUSTOMER_NEVER_ARRIVED": "system",
+    "IDLE_DISCONNECT": "system", "OUTBOUND_DESTINATION_ENDPOINT_ERROR": "system",
+    "OUTBOUND_RESOURCE_ERROR": "system", "OUTBOUND_ATTEMPT_FAILED": "system",
 }  # fmt: skip
 
 
@@ -85,9 +93,10 @@ class Node:
         value = self.raw(name)
         if value is None:
             return None
-        if isinstance(value, bool) or not isinstance(value, int):
+        whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+        if isinstance(value, bool) or not whole:
             raise self._refused(name, "whole seconds")
-        return value * 1000
+        return int(value) * 1000
 
     def node(self, name: str) -> Node | None:
         """Return an inner object; none when it is absent, null or empty."""
@@ -125,7 +134,11 @@ def root_id(contact: Node) -> str:
 
 
 def channel_of(contact: Node) -> str:
-    """Return the unified channel of a contact."""
+    """Return the unified channel of a contact; a chat may be of a kind that has its own."""
+    attributes = contact.node("SegmentAttributes")
+    subtype = attributes.node("connect:Subtype") if attributes else None
+    if subtype and (named := _SUBTYPES.get(subtype.upper("ValueString"))):
+        return named
     return _CHANNELS.get(contact.upper("Channel"), "other")
 
 
@@ -139,11 +152,19 @@ def ended_by(contact: Node) -> str:
     return _ENDED_BY.get(contact.upper("DisconnectReason"), "unknown")
 
 
+def via(contact: Node, queue: Node | None) -> str:
+    """How an agent came to a contact."""
+    if queue:
+        return "queue"
+    return "transfer" if contact.upper("InitiationMethod") == "TRANSFER" else "direct"
+
+
 class Leg:
     """A contact as the source of events: one leg, with what all its events say."""
 
     def __init__(self, contact: Node, version: int = 0) -> None:
         self.identity = contact_id(contact)
+        self.version = version
         self.previous = contact.text("PreviousContactId")
         self.method = contact.upper("InitiationMethod")
         endpoint = contact.node("CustomerEndpoint")
@@ -182,6 +203,14 @@ class Leg:
         """Transfer that began this leg, told on the leg it came from."""
         if self.method not in TRANSFERS or self.previous is None:
             return []
-        return [
-            self.event("transfer", "transfer", time, leg_id=self.previous, previous_leg_id=None)
-        ]
+        there = {"leg_id": self.previous, "previous_leg_id": None}
+        transfer = self.event("transfer", "transfer", time, **there)
+        if self.method != "QUEUE_TRANSFER":
+            return [transfer]
+        # A flow moved who waited to another queue: what looked like hanging up there was none.
+        told = {
+            "event_id": stable_id(SOURCE, self.previous, "end"),
+            "record_version": self.version + 1,
+            "reason": "overflow",
+        }
+        return [transfer, self.event("end", "left_queue", time, **there, **told)]

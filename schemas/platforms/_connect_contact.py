@@ -7,7 +7,15 @@ from datetime import datetime
 from typing import Any, Final
 
 from schemas.interaction import InteractionEvent
-from schemas.platforms._connect_common import ABANDONABLE, Leg, Node, ended_by, performer_of
+from schemas.platforms._connect_common import (
+    ABANDONABLE,
+    MONITOR,
+    Leg,
+    Node,
+    ended_by,
+    performer_of,
+    via,
+)
 from schemas.platforms.base import Parsed, epoch_ms, type_name
 
 _SCORE: Final = re.compile(r"\s*([0-9]{1,3})(?:\.0+)?\s*(?:/\s*([0-9]{1,3})\s*)?")
@@ -23,6 +31,8 @@ def contact_event(detail: Node, told_at: datetime | None) -> Parsed:
     """
     kind = detail.upper("EventType")
     ignored = Parsed(ignored=(type_name(kind, "contact_event:"),))
+    if detail.upper("InitiationMethod") == MONITOR:
+        return Parsed(ignored=(type_name(MONITOR, "contact_event:"),))
     queue, agent = detail.node("QueueInfo"), detail.node("AgentInfo")
     if kind == "INITIATED":
         leg = Leg(detail)
@@ -33,7 +43,7 @@ def contact_event(detail: Node, told_at: datetime | None) -> Parsed:
         return Parsed((Leg(detail).event("queued", "queued", entered, **_queue(queue)),))
     if kind == "CONNECTED_TO_AGENT" and agent:
         connected = agent.needed_time("ConnectedToAgentTimestamp")
-        fields = {"via": _via(detail, queue), **_queue(queue), **_agent(agent)}
+        fields = {"via": via(detail, queue), **_queue(queue), **_agent(agent)}
         return Parsed((Leg(detail).event("accepted", "accepted", connected, **fields),))
     if kind == "DISCONNECTED":
         return Parsed(_disconnected(detail, queue, agent))
@@ -57,6 +67,8 @@ def contact_record(record: Node, csat_attribute: str | None) -> Parsed:
         record: the record; a re-sent one replaces the events of those before it.
         csat_attribute: name of the contact attribute with the survey's answer.
     """
+    if record.upper("InitiationMethod") == MONITOR:
+        return Parsed(ignored=(type_name(MONITOR, "contact_record:"),))
     began = record.needed_time("InitiationTimestamp")
     gone = record.time("DisconnectTimestamp")
     updated = record.time("LastUpdateTimestamp") or gone or began
@@ -68,7 +80,7 @@ def contact_record(record: Node, csat_attribute: str | None) -> Parsed:
         events.append(leg.event("queued", "queued", entered, **_queue(queue)))
     if agent and (connected := agent.time("ConnectedToAgentTimestamp")):
         wait_ms = queue.milliseconds("Duration") if queue else None
-        fields = {"via": _via(record, queue), **_queue(queue), **_agent(agent)}
+        fields = {"via": via(record, queue), **_queue(queue), **_agent(agent)}
         events.append(leg.event("accepted", "accepted", connected, wait_ms=wait_ms, **fields))
         if gone:
             events += _served(leg, record, queue, agent, gone)
@@ -174,9 +186,3 @@ def _queue(queue: Node | None) -> dict[str, Any]:
 def _agent(agent: Node) -> dict[str, Any]:
     performer = performer_of(agent.text("ARN") or agent.text("AgentArn"))
     return {"performer_kind": "human", "performer_id": performer or agent.text("Username")}
-
-
-def _via(contact: Node, queue: Node | None) -> str:
-    if queue:
-        return "queue"
-    return "transfer" if contact.upper("InitiationMethod") == "TRANSFER" else "direct"

@@ -6,6 +6,7 @@ Firehose writes them. The case of keys varies within one payload and is ignored.
 | contact event | unified |
 | --- | --- |
 | INITIATED | started; by transfer also transfer, on the leg it came from |
+| INITIATED by QUEUE_TRANSFER | left_queue (overflow), too, on the leg it came from |
 | QUEUED | queued at enqueueTimestamp |
 | CONNECTED_TO_AGENT | accepted |
 | DISCONNECTED with an agent | completed, wrapup_started |
@@ -13,6 +14,7 @@ Firehose writes them. The case of keys varies within one payload and is ignored.
 | DISCONNECTED elsewhere | completed |
 | COMPLETED with an agent | wrapup_ended |
 | any other | ignored as ``contact_event:TYPE`` |
+| any of a contact by MONITOR: a supervisor | ignored as ``contact_event:MONITOR`` |
 
 | contact record | unified |
 | --- | --- |
@@ -28,7 +30,9 @@ Firehose writes them. The case of keys varies within one payload and is ignored.
 | --- | --- |
 | status or state differs between the snapshots | performer_state; busy and wrap by its contacts |
 | contact goes to CONNECTING; MISSED, REJECTED | ringing; declined |
+| contact goes to CONNECTED | accepted |
 | contact goes to CONNECTED_ONHOLD and back | hold, resume |
+| contact goes to ENDED; was ENDED and is gone | wrapup_started; wrapup_ended at EventTimestamp |
 | no difference | ignored as ``agent_event:TYPE`` |
 
 Contact Lens segments and rules, case events and flow logs are ignored as ``realtime_segments``,

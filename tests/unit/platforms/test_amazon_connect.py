@@ -163,7 +163,7 @@ def test_a_transfer_is_told_on_the_leg_it_came_from(method):
         previousContactId="c1",
         initiationMethod=method,
     )
-    started, transfer = told(native)
+    started, transfer = told(native)[:2]
     assert started == {
         **COMMON,
         "kind": "started",
@@ -463,7 +463,8 @@ STATE = {
     ],
 )
 def test_states_of_an_agent_are_differences_of_snapshots(now, before, state):
-    assert told(agent_event(now, before)) == [{**STATE, **state}]
+    states = [event for event in told(agent_event(now, before)) if event["kind"] == STATE["kind"]]
+    assert states == [{**STATE, **state}]
     assert key(json.dumps(agent_event(now, before)).encode()) == b"performer:a-1"
 
 
@@ -481,8 +482,10 @@ def test_without_a_difference_the_type_counts_for_nothing(kind):
         ("CONNECTING", "REJECTED", "declined"),
         ("CONNECTED", "CONNECTED_ONHOLD", "hold"),
         ("CONNECTED_ONHOLD", "CONNECTED", "resume"),
-        ("CONNECTING", "CONNECTED", None),
-        ("CONNECTED", "ENDED", None),
+        ("CONNECTED", "ENDED", "wrapup_started"),
+        ("CONNECTED_ONHOLD", "ENDED", "wrapup_started"),
+        ("MISSED", "ENDED", None),
+        ("CONNECTING", "ERROR", None),
         ("CONNECTED_ONHOLD", "CONNECTED_ONHOLD", None),
     ],
 )
@@ -504,6 +507,130 @@ def test_contacts_of_an_agent(before, now, kind):
         "occurred_at": "2024-05-01T12:03:00Z",
     }
     assert found == ([told_of] if kind else [])
+
+
+def day_of_an_agent(*snapshots):
+    """Agent events of snapshots at the given times, each with the one before it."""
+    events, before = [], None
+    for number, (time, now) in enumerate(snapshots):
+        event = agent_event(now, before) | {"EventId": f"e-{number}", "EventTimestamp": time}
+        events.append(event)
+        before = now
+    return events
+
+
+def handled(state, since):
+    connected = {"ConnectedToAgentTimestamp": "2024-05-01T12:00:30.000Z"}
+    return snapshot(contacts=[contact(state, since) | connected])
+
+
+CONTACT_OF_AN_AGENT = day_of_an_agent(
+    ("2024-05-01T12:00:21.000Z", snapshot()),
+    (
+        "2024-05-01T12:00:25.100Z",
+        snapshot(contacts=[contact("CONNECTING", "2024-05-01T12:00:25Z")]),
+    ),
+    ("2024-05-01T12:00:30.100Z", handled("CONNECTED", "2024-05-01T12:00:30Z")),
+    ("2024-05-01T12:02:00.100Z", handled("CONNECTED_ONHOLD", "2024-05-01T12:02:00Z")),
+    ("2024-05-01T12:02:30.100Z", handled("CONNECTED", "2024-05-01T12:02:30Z")),
+    ("2024-05-01T12:03:00.100Z", handled("CONNECTED", "2024-05-01T12:02:30Z")),
+    ("2024-05-01T12:05:00.100Z", handled("ENDED", "2024-05-01T12:05:00.025Z")),
+    ("2024-05-01T12:05:15.125Z", snapshot()),
+)
+
+
+def measured(outcome):
+    """Talk, hold and wrap of each handling segment, in milliseconds."""
+    return [
+        (fact.header.queue, fact.talk_ms, fact.hold_ms, fact.wrap_ms)
+        for fact in outcome.facts("handling_segment")
+    ]
+
+
+def test_agent_events_alone_tell_how_long_a_contact_was_handled():
+    outcome = read("amazon_connect", json.dumps(CONTACT_OF_AN_AGENT).encode())
+    assert outcome.kinds == {
+        "performer_state": 4, "ringing": 1, "accepted": 1, "hold": 1, "resume": 1,
+        "wrapup_started": 1, "wrapup_ended": 1,
+    }  # fmt: skip
+    assert outcome.ignored == {"agent_event:STATE_CHANGE": 1}
+    # 12:00:30 to 12:05:00.025, of which 30 s on hold; work until 12:05:15.125.
+    assert measured(outcome) == [("Sales", 240_025, 30_000, 15_100)]
+
+
+def test_a_stream_that_begins_during_a_hold_knows_when_the_agent_connected():
+    native = agent_event(handled("CONNECTED_ONHOLD", "2024-05-01T12:02:00Z"), snapshot())
+    times = {event["kind"]: event["occurred_at"] for event in told(native)}
+    assert times["accepted"] == "2024-05-01T12:00:30Z"
+    assert times["hold"] == "2024-05-01T12:02:00Z"
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_record_wins_over_all_events_of_its_contact(order):
+    contact_of_chain = {"contactId": "c2", "initialContactId": "c1"}
+    record = RECORD | {"ContactId": "c2", "InitialContactId": "c1"}
+    live = [
+        detail("INITIATED", **contact_of_chain),
+        detail("QUEUED", **contact_of_chain, **IN_QUEUE),
+        detail("CONNECTED_TO_AGENT", **contact_of_chain, **WITH_AGENT),
+        detail("DISCONNECTED", **contact_of_chain, **WITH_AGENT, **GONE),
+        enveloped(detail("COMPLETED", **contact_of_chain, **WITH_AGENT)),
+    ]
+    natives = [*CONTACT_OF_AN_AGENT, *live, record][::order]
+    outcome = read("amazon_connect", json.dumps(natives).encode())
+    assert measured(outcome) == [("Sales", 240_000, 30_000, 15_000)]
+    (stay,) = outcome.facts("queue_segment")
+    assert (stay.header.queue, stay.wait_ms, stay.outcome) == ("Sales", 20_000, "answered")
+    (whole,) = outcome.facts("interaction")
+    assert (whole.stints, whole.talk_ms, whole.ended_by) == (1, 240_000, "customer")
+
+
+def test_who_is_moved_to_another_queue_has_not_abandoned_the_first():
+    second = {
+        "contactId": "c2", "initialContactId": "c1", "previousContactId": "c1",
+        "initiationMethod": "QUEUE_TRANSFER", "initiationTimestamp": "2024-05-01T12:01:10Z",
+    }  # fmt: skip
+    moved = {"queueArn": f"{ARN}/queue/q-2", "enqueueTimestamp": "2024-05-01T12:01:10Z"}
+    natives = [
+        detail("QUEUED", **IN_QUEUE),
+        detail("DISCONNECTED", **IN_QUEUE, disconnectTimestamp="2024-05-01T12:01:10Z"),
+        detail("INITIATED", **second),
+        detail("QUEUED", **second, queueInfo=moved),
+        detail("DISCONNECTED", **second, queueInfo=moved, **GONE),
+    ]
+    for order in (natives, natives[::-1]):
+        outcome = read("amazon_connect", json.dumps(order).encode())
+        stays = [
+            (fact.header.queue[-3:], fact.outcome, fact.wait_ms)
+            for fact in outcome.facts("queue_segment")
+        ]
+        # 12:00:10.250 to 12:01:10, and on to 12:05:00.
+        assert stays == [("q-1", "flow_out", 59_750), ("q-2", "abandoned", 230_000)]
+
+
+@pytest.mark.parametrize(
+    ("subtype", "channel"),
+    [("connect:SMS", "sms"), ("connect:WhatsApp", "whatsapp"), ("connect:Chat", "web_chat")],
+)
+def test_chats_by_their_subtype(subtype, channel):
+    named = {"segmentAttributes": {"connect:Subtype": {"valueString": subtype}}}
+    (event,) = told(detail("INITIATED", channel="CHAT", **named))
+    assert event["channel"] == channel
+
+
+def test_a_supervisor_who_listens_serves_nobody():
+    assert parsed(RECORD | {"InitiationMethod": "MONITOR"}).ignored == ("contact_record:MONITOR",)
+    live = detail("CONNECTED_TO_AGENT", initiationMethod="Monitor", **WITH_AGENT)
+    assert parsed(live).ignored == ("contact_event:MONITOR",)
+    listening = contact("CONNECTED") | {"InitiationMethod": "MONITOR"}
+    native = agent_event(snapshot(contacts=[listening]), snapshot())
+    assert [event["kind"] for event in told(native)] == ["performer_state"]
+
+
+def test_seconds_written_as_floats():
+    agent = RECORD["Agent"] | {"AgentInteractionDuration": 240.0}
+    ends = [event for event in told(RECORD | {"Agent": agent}) if event["kind"] == "completed"]
+    assert ends[0]["talk_ms"] == 240_000
 
 
 @pytest.mark.parametrize(
