@@ -56,7 +56,12 @@ def _start_bot(story: Story, event: Event) -> Stint:
 
 
 def _bot_turn(story: Story, event: Event) -> None:
-    bot = story.open_bot() or _start_bot(story, event)
+    bot = story.open_bot()
+    if bot is None and event.user_turn is False:
+        # What a bot says once its session is over, as that a colleague comes, begins none.
+        bot = story.last_bot()
+    if bot is None:
+        bot = _start_bot(story, event)
     bot.use_tokens(event)
     if event.user_turn is False:
         story.last_activity_ms = max(story.last_activity_ms, event.occurred_ms)

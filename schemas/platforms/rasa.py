@@ -6,9 +6,10 @@
 | user (typed, or a button ``/intent{...}``) | bot_turn of the user: intent, confidence, no_match |
 | bot | bot_turn of the bot |
 | action named in option ``handoff_actions`` | handoff |
-| pause | handoff: the bot stops answering |
+| pause | bot_ended (handoff): the bot stops answering, often right behind such an action |
 | any other action, and any other event | ignored by its event name |
 | ``{"sender_id": ..., "events": [...]}`` (a tracker) | its events |
+| ``{"sender_id": ..., "data": "{...}"}`` (a row of a broker's or tracker's table) | its event |
 
 Key and interaction: ``sender_id``. It is per user and channel and never ends: what a session is,
 the fold decides, at a bot_started after silence. Nothing tells the end of a conversation.
@@ -83,15 +84,18 @@ def parse(payload: bytes, options: Options) -> Parsed:
 
 
 def _natives(document: Any) -> Iterable[Any]:
-    """Open arrays and trackers; the events of a tracker are given its sender."""
+    """Open arrays, trackers and rows of tables; their events are given the sender."""
     for item in elements(document):
         if _is_tracker(item) and item["events"]:
-            sender = {"sender_id": item.get("sender_id")}
-            yield from (
-                sender | event if isinstance(event, dict) else event for event in item["events"]
-            )
+            yield from (_sent_by(item, event) for event in item["events"])
+        elif isinstance(item, dict) and "event" not in item and isinstance(item.get("data"), str):
+            yield _sent_by(item, decode_json(item["data"].encode()))
         else:
             yield item
+
+
+def _sent_by(item: dict[str, Any], event: Any) -> Any:
+    return {"sender_id": item.get("sender_id")} | event if isinstance(event, dict) else event
 
 
 def _is_tracker(item: Any) -> bool:
@@ -122,8 +126,10 @@ def _convert(native: dict[str, Any], options: Options) -> Parsed:
         return _parsed(native, "bot_turn", user_turn=True, **_understood(native))
     if name == "bot":
         return _parsed(native, "bot_turn", user_turn=False)
-    if name == "pause" or (name == "action" and native.get("name") in options.handoff_actions):
+    if name == "action" and native.get("name") in options.handoff_actions:
         return _parsed(native, "handoff")
+    if name == "pause":
+        return _parsed(native, "bot_ended", outcome="handoff")
     return Parsed(ignored=(type_name(name),))
 
 

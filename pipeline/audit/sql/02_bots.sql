@@ -3,7 +3,7 @@
 --   else left if the customer ended it. abandoned: left. A human accepts, or another bot: ended.
 --   The platform began anew: timed out with the last sign of life.
 -- A turn with no bot begins a session too, and so does a handoff by a bot that has handed over already.
--- A user turn is one not said to be the bot's.
+-- A user turn is one not said to be the bot's. What a bot says once its session is over begins none.
 
 CREATE TABLE bot_steps ENGINE = Memory AS
 WITH
@@ -28,17 +28,28 @@ WITH
             interaction_id, place, '', 'lost', lost_ms, sign_ms, '', '', '', '', NULL, NULL, '', '', NULL, NULL, NULL, NULL, 0, 0, 'timed_out'
         FROM lost
     ),
+    spoken AS
+    (
+        SELECT
+            *,
+            kind = 'bot_turn' AND NOT user_turn IS DISTINCT FROM false AS own_words,
+            own_words
+                AND countIf(kind IN ('bot_started', 'bot_turn', 'handoff')) OVER earlier > 0
+                AND argMaxIf(kind, place, NOT own_words) OVER earlier NOT IN ('', 'bot_started', 'bot_turn') AS after_its_end
+        FROM steps
+        WINDOW earlier AS (PARTITION BY interaction_id ORDER BY place ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+    ),
     opened AS
     (
-        SELECT *, lag(kind, 1, '') OVER in_order IN ('bot_started', 'bot_turn') AS is_open
-        FROM steps
-        WINDOW in_order AS (PARTITION BY interaction_id ORDER BY place)
+        SELECT *, argMaxIf(kind, place, NOT after_its_end) OVER earlier IN ('bot_started', 'bot_turn') AS is_open
+        FROM spoken
+        WINDOW earlier AS (PARTITION BY interaction_id ORDER BY place ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
     ),
     begun AS
     (
         SELECT
             *,
-            kind = 'bot_turn' AND NOT is_open AS speaks_up,
+            kind = 'bot_turn' AND NOT is_open AND NOT after_its_end AS speaks_up,
             argMaxIf((bot, leg), place, kind = 'bot_started' OR speaks_up) OVER earlier AS who_before,
             speaks_up OR (kind = 'bot_started' AND NOT (is_open AND who_before = (bot, leg))) AS begins,
             kind = 'handoff' OR (kind = 'bot_ended' AND makes = 'handoff') OR (kind = 'queued' AND is_open) AS hands_over

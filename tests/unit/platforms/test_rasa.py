@@ -82,7 +82,7 @@ def only(native, **options):
         ),
         (message("action", name="action_human_handoff"), {"kind": "handoff"}),
         (message("action", name="human_handoff"), {"kind": "handoff"}),
-        (message("pause"), {"kind": "handoff"}),
+        (message("pause"), {"kind": "bot_ended", "outcome": "handoff"}),
     ],
 )
 def test_events(native, told):
@@ -218,6 +218,52 @@ def test_a_tracker_is_its_events():
     outcome = read("rasa", payload)
     assert (outcome.records, outcome.keys) == (3, {b"u9"})
     assert outcome.events == list(whole.events)
+
+
+def test_a_row_of_a_table_is_its_event():
+    event = said(input_channel="rest")
+    expected = parsed(event).events
+    del event["sender_id"]
+    row = {"id": 7, "sender_id": "u1", "type_name": "user", "data": json.dumps(event)}
+    assert parsed(row).events == expected
+    assert key(json.dumps(row).encode()) == b"u1"
+    with pytest.raises(BadPayload, match="bad_json"):
+        parsed(row | {"data": "{"})
+
+
+def sessions(*events):
+    """Turns and outcome of each bot session of a conversation, a minute after its last event."""
+    natives = [{**native, "timestamp": 1593087350 + second} for second, native in events]
+    outcome = read("rasa", json.dumps(natives).encode())
+    assert outcome.refused == []
+    found = outcome.facts("handling_segment")
+    return [(fact.turns, fact.bot_outcome, fact.handoff_ms) for fact in found]
+
+
+ASKED_MS = 1593087360000  # 10 s in
+
+
+@pytest.mark.parametrize(
+    "ends",
+    [
+        [(10, message("action", name="action_human_handoff"))],
+        [(10, message("pause"))],
+        # An action of Rasa stands before what it says and what it does.
+        [
+            (10, message("action", name="action_human_handoff")),
+            (10.1, message("bot")),
+            (10.2, message("pause")),
+        ],
+    ],
+)
+def test_a_handoff_is_one_end_of_one_session(ends):
+    told = sessions((0, message("session_started")), (1, said()), (2, message("bot")), *ends)
+    assert told == [(1, "handoff", ASKED_MS)]
+
+
+def test_a_bot_that_goes_on_after_a_handoff_begins_another_session():
+    told = sessions((0, said()), (10, message("action", name="action_human_handoff")), (60, said()))
+    assert told == [(1, "handoff", ASKED_MS), (1, "", None)]
 
 
 def test_a_tracker_without_events_is_ignored():
