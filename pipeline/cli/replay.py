@@ -66,16 +66,21 @@ def command(
     )
     try:
         result = asyncio.run(replay(job))
-    except (OSError, RuntimeError, EOFError) as error:
+    except (OSError, RuntimeError) as error:
         fail(str(error))
-    if not result.summary["records"]:
+    summary = result.summary
+    if not summary["records"]:
         say("cxstream: nothing was read")
+    elif summary["records"] == sum(summary["dead_letters"].values()):
+        say(f"cxstream: all records were refused: were these files written by {platform}?")
     (_print_json if json else _print_text)(result, emit)
     sys.exit(Exit.DONE if result.summary["records"] else Exit.NOTHING_READ)
 
 
 def _existing(files: list[Path]) -> list[Path]:
     for file in files:
+        if file.is_dir():
+            fail(f"{file}: a directory, expected a file", Exit.BAD_INPUT)
         if not file.is_file():
             fail(f"{file}: no such file", Exit.BAD_INPUT)
     return files

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import zlib
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -159,7 +160,7 @@ class _Run:
             # A file cannot tell of what happened after it was written.
             written_ms = path.stat().st_mtime_ns // 1_000_000
             with open_input(path) as stream:
-                for native in platform.split(stream):
+                for native in _undamaged(path, platform.split(stream)):
                     done += 1
                     if isinstance(native, Oversized):
                         self.oversized += 1
@@ -208,6 +209,14 @@ class _Run:
             for partition in stage.partitions.values()
             for value in partition.state.values()
         ]
+
+
+def _undamaged(path: Path, records: Iterator[bytes | Oversized]) -> Iterator[bytes | Oversized]:
+    """Hand on records; raises ``OSError``, naming the file, where a packed file is damaged."""
+    try:
+        yield from records
+    except (EOFError, OSError, zlib.error) as error:
+        raise OSError(f"{path}: cannot be read to its end: {error}") from error
 
 
 async def _chunks(records: Iterable[Outgoing]) -> AsyncIterator[list[Outgoing]]:
