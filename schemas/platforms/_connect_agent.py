@@ -9,7 +9,6 @@ from schemas.interaction import InteractionEvent
 from schemas.platforms._connect_common import (
     MONITOR,
     SOURCE,
-    Node,
     channel_of,
     contact_id,
     performer_of,
@@ -17,6 +16,7 @@ from schemas.platforms._connect_common import (
     via,
 )
 from schemas.platforms.base import BadPayload, Parsed, epoch_ms, make_event, stable_id, type_name
+from schemas.platforms.node import Node
 
 AGENT_EVENTS: Final = frozenset({"LOGIN", "LOGOUT", "STATE_CHANGE", "HEART_BEAT"})
 

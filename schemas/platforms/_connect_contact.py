@@ -11,12 +11,12 @@ from schemas.platforms._connect_common import (
     ABANDONABLE,
     MONITOR,
     Leg,
-    Node,
     ended_by,
     performer_of,
     via,
 )
 from schemas.platforms.base import Parsed, epoch_ms, type_name
+from schemas.platforms.node import Node
 
 _SCORE: Final = re.compile(r"\s*([0-9]{1,3})(?:\.0+)?\s*(?:/\s*([0-9]{1,3})\s*)?")
 DEFAULT_SCALE: Final = 5
@@ -52,7 +52,7 @@ def contact_event(detail: Node, told_at: datetime | None) -> Parsed:
         if ended is None:
             return ignored
         fields = {
-            "wrap_ms": agent.milliseconds("AfterContactWorkDuration"),
+            "wrap_ms": agent.seconds_as_ms("AfterContactWorkDuration"),
             **_queue(queue),
             **_agent(agent),
         }
@@ -79,7 +79,7 @@ def contact_record(record: Node, csat_attribute: str | None) -> Parsed:
     if queue and (entered := queue.time("EnqueueTimestamp")):
         events.append(leg.event("queued", "queued", entered, **_queue(queue)))
     if agent and (connected := agent.time("ConnectedToAgentTimestamp")):
-        wait_ms = queue.milliseconds("Duration") if queue else None
+        wait_ms = queue.seconds_as_ms("Duration") if queue else None
         fields = {"via": via(record, queue), **_queue(queue), **_agent(agent)}
         events.append(leg.event("accepted", "accepted", connected, wait_ms=wait_ms, **fields))
         if gone:
@@ -109,9 +109,9 @@ def _served(
     """End and wrap-up of a leg that an agent served, with what Connect measured."""
     fields = {**_queue(queue), **_agent(agent)}
     measured = {
-        "talk_ms": agent.milliseconds("AgentInteractionDuration"),
-        "hold_ms": agent.milliseconds("CustomerHoldDuration"),
-        "wrap_ms": agent.milliseconds("AfterContactWorkDuration"),
+        "talk_ms": agent.seconds_as_ms("AgentInteractionDuration"),
+        "hold_ms": agent.seconds_as_ms("CustomerHoldDuration"),
+        "wrap_ms": agent.seconds_as_ms("AfterContactWorkDuration"),
     }
     if record.text("NextContactId"):
         # The chain goes on in another contact: this agent's part ends, the interaction does not.

@@ -52,7 +52,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from schemas.platforms._connect_agent import AGENT_EVENTS, agent_event, agent_performer
-from schemas.platforms._connect_common import Node, root_id
+from schemas.platforms._connect_common import root_id
 from schemas.platforms._connect_contact import contact_event, contact_record
 from schemas.platforms.base import (
     BadPayload,
@@ -67,6 +67,7 @@ from schemas.platforms.base import (
     type_name,
 )
 from schemas.platforms.jsonfile import split_json
+from schemas.platforms.node import Node
 
 split = split_json
 
