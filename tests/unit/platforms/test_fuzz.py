@@ -27,6 +27,8 @@ from .test_amazon_connect import (
 )
 from .test_asterisk_queue_log import line, row
 from .test_bank_call_log import FREE, HUNG_UP, NEGATIVE, PUBLISHED, SERVED
+from .test_genesys_cloud import AGENT, CALLER, IVR, LIVE, STAY, conversation
+from .test_genesys_cloud import enveloped as of_genesys
 from .test_interactions import written
 from .test_rasa import message, said
 
@@ -41,6 +43,12 @@ JSON_GOOD: dict[str, list[Any]] = {
     ],
     "asterisk_queue_log": [row(), row(event="ATTENDEDTRANSFER", data1="LINK"), row(event="PAUSE")],
     "bank_call_log": [],
+    "genesys_cloud": [
+        *LIVE,
+        of_genesys(LIVE[0]),
+        conversation(CALLER, IVR, STAY, AGENT),
+        {"conversations": [conversation(CALLER, STAY)]},
+    ],
     "interactions": [json.loads(written()), json.loads(written(kind="completed", talk_ms=5))],
     "rasa": [
         said(),

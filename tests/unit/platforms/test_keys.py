@@ -13,6 +13,7 @@ from .reading import read
         ("asterisk_queue_log", "asterisk/wazo-agent-statistics.json", 18),
         ("rasa", "rasa/broker-events.jsonl", 11),
         ("amazon_connect", "amazon-connect/contact-record-voice-inbound.json", 1),
+        ("genesys_cloud", "genesys-cloud/analytics-conversation-details-chat.json", 1),
         ("bank_call_log", "call-logs/bank-one-day.csv", 2357),
     ],
 )
