@@ -25,10 +25,10 @@ PARTS ?=
 # Tests of minutes each, left out of `make test`.
 LONG := $(addprefix tests/integration/,test_truth.py test_horizon.py test_identities.py test_exhibit_change.py test_warehouse.py)
 
-.PHONY: help run run-kafka test check deploy-check ci bench bench-journeys bench-peers long truth audit audit-short faults faults-short alerts alerts-short tour docs format lock services clean
+.PHONY: help run run-kafka test check deploy-check ci bench bench-journeys bench-peers long truth audit audit-short faults faults-short kills soak outage mutations mutations-short alerts alerts-short tour docs format lock services clean
 
 help: ## List every target.
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 run: $(RUN_SETUP) ## Live KPIs of a simulated center in this terminal. BOOTSTRAP=host:port uses a Kafka of your own, RATE=n sets events a second.
 	@$(BIN)/cxstream demo --rate $(RATE) $(if $(BOOTSTRAP),--bootstrap $(BOOTSTRAP))
@@ -50,7 +50,7 @@ check: $(DEV_SETUP) ## Formatting, lint, types, import law, freshness of what is
 deploy-check: $(DEV_SETUP) ## Image, Compose, Kubernetes, rules and dashboards, without a container engine.
 	@PYTHON=$(BIN)/python docker/check.sh
 
-ci: check deploy-check test long audit-short faults-short ## What continuous integration runs.
+ci: check deploy-check test long audit-short faults-short mutations-short ## What continuous integration runs.
 
 long: $(DEV_SETUP) services ## What takes minutes each: a second computation in SQL, corrections of any age, identities, restarts.
 	@$(PYTEST) -n $(JOBS) --dist loadfile $(LONG)
@@ -69,6 +69,21 @@ faults: $(DEV_SETUP) services ## Every trial of faults on a real Kafka and Click
 
 faults-short: $(DEV_SETUP) services ## Kills, broker restarts, ClickHouse cut off, poison.
 	@$(PYTEST) tests/faults/test_short.py
+
+kills: $(DEV_SETUP) services ## kill -9 at each numbered step of a checkpoint in each stage, under load, logs compacted; a table.
+	@$(PYTEST) tests/soak/test_kills.py
+
+soak: $(DEV_SETUP) services ## Half an hour of kills, freezes, restarts, outages, joins and leaves; SOAK_MINUTES=30 shortens it, SOAK_SEED=17 is its schedule.
+	@$(PYTEST) tests/soak/test_soak.py
+
+outage: $(DEV_SETUP) services ## ClickHouse down for OUTAGE_MINUTES=10 under load; every row once after it.
+	@$(PYTEST) tests/soak/test_outage.py
+
+mutations: $(DEV_SETUP) services ## Each promise broken on purpose in a copy of the source: its named test passes without and fails with it; a table.
+	@$(BIN)/python -m tests.mutations --jobs $(JOBS)
+
+mutations-short: $(DEV_SETUP) ## The same for those that need neither Kafka nor ClickHouse.
+	@$(BIN)/python -m tests.mutations --short --jobs $(JOBS)
 
 alerts: $(DEV_SETUP) services ## Every alert fires on its cause and clears, on real services, with short windows.
 	@$(PYTEST) tests/alerts

@@ -27,12 +27,15 @@ def test_a_test_that_is_named_exists(file: str, name: str) -> None:
 
 
 def test_every_row_names_one_and_every_trial_is_named() -> None:
-    rows = re.findall(r"^\| (?!fails|comes|---)(.*) \|$", PAGE.read_text("utf-8"), re.MULTILINE)
+    rows = re.findall(
+        r"^\| (?!fails|comes|happens|---)(.*) \|$", PAGE.read_text("utf-8"), re.MULTILINE
+    )
     assert len(rows) > 10
     assert [row for row in rows if "`tests/" not in row and not row.endswith("the same")] == []
     trials = {
         (str(file.relative_to(ROOT)), name)
-        for file in (ROOT / "tests" / "faults").glob("test_*.py")
+        for folder in ("faults", "soak")
+        for file in (ROOT / "tests" / folder).glob("test_*.py")
         for name in re.findall(r"^(?:async )?def (test_\w+)", file.read_text("utf-8"), re.MULTILINE)
     }
     assert trials - {*NAMED} == set()

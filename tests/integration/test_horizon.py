@@ -1,4 +1,4 @@
-"""Corrections of any age on a real Kafka: two workers, a SIGKILL before and after keys freeze.
+"""Corrections of any age on a real Kafka: two workers, both killed before each of them.
 
 The story and its numbers are those of ``tests/properties/ages.py``.
 """
@@ -23,7 +23,8 @@ from tests.properties.stories import event
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]
 
 DATABASE = "horizon"
-KILLED_ON = (8, 34)
+CORRECTED_ON = (0.5, 1.5, 8, 29, 45)
+"""Days on which something is told of the first one: by then every partition was restored."""
 
 Fraction = tuple[int | None, int | None]
 
@@ -32,6 +33,7 @@ class Run(NamedTuple):
     """What was stored on each day, and in the end."""
 
     asa: dict[float, Fraction]
+    surveys: dict[float, Fraction]
     in_the_half_hour: dict[float, tuple[Fraction, str]]
     recomputed: tuple[Fraction, str]
     said: list[str]
@@ -60,16 +62,18 @@ def run(
     with site(
         kafka.bootstrap, folder, clickhouse=clickhouse, database=DATABASE, exhibits=[exhibit]
     ) as place:
-        workers = [place.worker(), place.worker()]
-        wait_for(lambda: all(map(owned, workers)), "both workers to own partitions", 60)
-        asa, half_hour = {}, {}
+        workers = two(place)
+        asa, surveys, half_hour = {}, {}, {}
         for day in sorted({told.day for told in STORY} | {0.25, 33, 34}):
+            if day in CORRECTED_ON:
+                for worker in workers:
+                    worker.kill()
+                workers = two(place)
             live(place, workers, day)
             asa[day], _ = stored(client, "all")
+            if day in (0.25, *CORRECTED_ON):
+                surveys[day], _ = stored(client, "all", "csat_top_box")
             half_hour[day] = stored(client, "tumbling")
-            if day in KILLED_ON:
-                workers.pop(0).kill()
-                workers.append(place.worker())
         said = [place.command("recompute", "--exhibit", str(exhibit)) for _ in range(2)]
         told = place.command("audit", "--exhibit", str(exhibit), "--json")
         late = sum(
@@ -78,7 +82,16 @@ def run(
             for (name, _), value in worker.metrics().items()
             if name == "cx_late_records_total"
         )
-        return Run(asa, half_hour, stored(client, "tumbling"), said, json.loads(told), late)
+        return Run(
+            asa, surveys, half_hour, stored(client, "tumbling"), said, json.loads(told), late
+        )
+
+
+def two(place: Site) -> list[Process]:
+    """Two workers that share the partitions."""
+    workers = [place.worker(), place.worker()]
+    wait_for(lambda: all(map(owned, workers)), "both workers to own partitions", 90)
+    return workers
 
 
 def owned(worker: Process) -> float:
@@ -99,21 +112,24 @@ def live(place: Site, workers: list[Process], day: float) -> None:
     place.drain(120, alive=workers)
 
 
-def stored(client: Client, kind: str) -> tuple[Fraction, str]:
-    """The mean speed of answer over everything or in the half hour, and its state."""
+def stored(client: Client, kind: str, kpi: str = "asa") -> tuple[Fraction, str]:
+    """The mean speed of answer, or another KPI, over everything or in the half hour; its state."""
     rows = client.query(
         "SELECT numerator, denominator, state FROM kpi_values FINAL "
-        "WHERE `as` = 'asa' AND dimensions['queue'] = '*' AND window_kind = {kind:String} "
+        "WHERE `as` = {kpi:String} AND dimensions['queue'] = '*' AND window_kind = {kind:String} "
         "AND (window_kind = 'all' OR window_size = '30m' "
         "AND window_start = parseDateTime64BestEffort({start:String}, 3, 'UTC'))",
-        parameters={"kind": kind, "start": HALF_HOUR},
+        parameters={"kind": kind, "start": HALF_HOUR, "kpi": kpi},
     ).result_rows
     ((numerator, denominator, state),) = rows
     return (numerator, denominator), state
 
 
 def test_corrections_of_any_age_give_the_right_value(run: Run) -> None:
+    assert set(CORRECTED_ON) <= {told.day for told in STORY} <= set(run.asa)
     assert {day: run.asa[day] for day in ASA} == ASA
+    # The survey of day 29 is what k2 is counted for; what came on day 45 is late.
+    assert run.surveys == {**dict.fromkeys((0.25, 0.5, 1.5, 8), (0, 0)), 29: (1, 1), 45: (1, 1)}
 
 
 def test_a_bucket_the_stream_has_let_go_is_computed_again(run: Run) -> None:

@@ -20,6 +20,7 @@ from pipeline.microbatch import Batch, Broker, Checkpoint, Observer, Stage
 from pipeline.microbatch import stage as stage_module
 from pipeline.microbatch.partition import Partition, Status
 from pipeline.microbatch.producer import Outgoing
+from pipeline.microbatch.store import MemoryStores
 
 TP = TopicPartition("words", 0)
 CHANGELOG = "counts.changelog"
@@ -29,7 +30,7 @@ class Written(NamedTuple):
     """A record of the input log."""
 
     offset: int
-    value: bytes
+    value: bytes | None
     key: bytes | None = None
     timestamp: int = 0
     headers: Sequence[tuple[str, bytes]] = ()
@@ -86,10 +87,13 @@ class MemoryProducer:
 
     async def send_changes(
         self, topic: str, _partition: int, changes: Mapping[bytes, bytes | None], *_: Any
-    ) -> None:
-        if changes:
-            self._cluster.step("state")
-            self._write([(topic, key, value) for key, value in changes.items()])
+    ) -> int | None:
+        if not changes:
+            return None
+        self._cluster.step("state")
+        end = len(self._cluster.logs[topic]) + len(changes)
+        self._write([(topic, key, value) for key, value in changes.items()])
+        return end
 
     def _write(self, records: list[tuple[str, bytes | None, bytes | None]]) -> None:
         self._open += records
@@ -147,6 +151,7 @@ class App:
         self.broker = Broker("memory", transactional=transactional)
         self.conf = SimpleNamespace(id="group")
         self.observer = Observer()
+        self.stores = MemoryStores()
         self.batch_consumer = MemoryConsumer(cluster)
         self.batches: list[Batch] = []
         self.failure: Exception | None = None
@@ -188,13 +193,13 @@ class Bench:
             return MemoryProducer(self.cluster, transactional_id)
 
         async def read_log(
-            broker: Broker, topic: str, partition: int, until: int | None = None
+            broker: Broker, topic: str, partition: int, until: int | None = None, begin: int = 0
         ) -> AsyncIterator[list[Written]]:
             self.cluster.step("restore")
-            yield [
-                Written(offset, value, key)  # type: ignore[arg-type]
-                for offset, (key, value) in enumerate(self.cluster.logs[topic])
-            ]
+            found = enumerate(self.cluster.logs[topic])
+            records = [Written(offset, value, key) for offset, (key, value) in found]
+            if records[begin:]:
+                yield records[begin:]
 
         monkeypatch.setattr(stage_module, "BatchProducer", producer)
         monkeypatch.setattr(stage_module, "read_log", read_log)
@@ -223,6 +228,8 @@ class Bench:
             task = self.partition.task
             assert task is not None
             await asyncio.wait_for(asyncio.shield(task), 5)
+            if self.app.failure is not None:
+                raise self.app.failure
 
     async def fetched(self, first: int, *words: bytes) -> Batch:
         """Let records be fetched; the batch that the agent gets."""

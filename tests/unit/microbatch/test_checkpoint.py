@@ -26,13 +26,13 @@ def without_transactions(monkeypatch: pytest.MonkeyPatch) -> Bench:
 async def _journal_of_a_batch(bench: Bench) -> list[str]:
     partition = await bench.assigned()
     journal = bench.cluster.journal
-    merge = partition.merge
+    apply = partition.store.apply
 
-    def merged(changes):
+    def applied(*changes):
         journal.append("memory")
-        merge(changes)
+        apply(*changes)
 
-    partition.merge = merged
+    partition.store.apply = applied
     batch = await bench.fetched(0, b"red", b"blue")
 
     async def outside() -> None:
