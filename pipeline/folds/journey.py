@@ -12,6 +12,8 @@ from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
+from math import inf
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from pipeline.folds.rows import BotSession, ContactRow, Folded, Row
@@ -28,10 +30,12 @@ def fold(contacts: Iterable[ContactRow]) -> Folded:
     """Contact and journey rows of one customer, from all contacts known."""
     ordered = sorted(contacts, key=lambda c: (c.started_ms, c.header.interaction_id))
     outbound = [c for c in ordered if c.header.direction == "outbound"]
+    kept = [c for c in ordered if not c.abandoned]
+    same = _scopes(ordered, directed=True)
     gaps = _History(
-        same=_scopes(ordered, directed=True),
-        kept=_scopes([c for c in ordered if not c.abandoned], directed=True),
-        outbound=_scopes(outbound, directed=False),
+        same=same,
+        kept=same if len(kept) == len(ordered) else _scopes(kept, directed=True),
+        outbound=_scopes(outbound, directed=False) if outbound else (),
     )
     called_ms = [c.started_ms for c in outbound if c.handled]
     rows: list[Row] = []
@@ -47,7 +51,8 @@ def fold(contacts: Iterable[ContactRow]) -> Folded:
 class _History(NamedTuple):
     """Gaps among contacts of one direction, the same without abandoned ones, and to calls out.
 
-    Each has three scopes: the same intent, the same queue, any.
+    Each has three scopes: the same intent, the same queue, any. Without abandoned contacts ``kept``
+    is ``same``; without calls out ``outbound`` is empty.
     """
 
     same: tuple[_Gaps, ...]
@@ -156,11 +161,20 @@ def _contact_rows(
 
 def _following(contact: ContactRow, ended_ms: int | None, gaps: _History) -> dict[str, Any]:
     """Columns of what came after ``ended_ms``."""
-    found: dict[str, int | None] = {}
-    for suffix, scopes in (("", gaps.same), ("_kept", gaps.kept), ("_outbound", gaps.outbound)):
-        for name, scope in zip(("same_intent", "same_queue", "any"), scopes, strict=True):
-            found[f"next_{name}{suffix}_ms"] = scope.next_ms(contact, ended_ms)
-    return found
+    same = [scope.next_ms(contact, ended_ms) for scope in gaps.same]
+    kept = same
+    if gaps.kept is not gaps.same:
+        kept = [scope.next_ms(contact, ended_ms) for scope in gaps.kept]
+    outbound = [scope.next_ms(contact, ended_ms) for scope in gaps.outbound]
+    return dict(zip(_FOLLOWING, (*same, *kept, *(outbound or _NOTHING)), strict=True))
+
+
+_FOLLOWING = tuple(
+    f"next_{scope}{suffix}_ms"
+    for suffix in ("", "_kept", "_outbound")
+    for scope in ("same_intent", "same_queue", "any")
+)
+_NOTHING = (None, None, None)
 
 
 def _credited(contact: ContactRow, session: BotSession) -> Header:
@@ -179,20 +193,22 @@ def _journeys(ordered: Sequence[ContactRow]) -> list[list[ContactRow]]:
     """
     journeys: list[list[ContactRow]] = []
     chains: dict[tuple[str, ...], list[ContactRow]] = {}
+    reached_ms: dict[tuple[str, ...], float] = {}
     for contact in ordered:
-        matter = contact.matter if contact.header.customer_key else ""
+        known = bool(contact.header.customer_key)
+        matter = contact.matter if known else ""
         chain = (matter,) if matter else (contact.header.direction, contact.header.intent)
         found = chains.get(chain)
-        if found is None or not (matter or _goes_on(found, contact)):
+        silent_ms = contact.started_ms - reached_ms.get(chain, -inf)
+        if found is None or not (matter or (known and silent_ms <= JOURNEY_GAP_MS)):
             found = chains[chain] = []
+            reached_ms[chain] = -inf
             journeys.append(found)
         found.append(contact)
+        # What goes on has no end that could be too long ago.
+        end_ms = inf if contact.ended_ms is None else contact.ended_ms
+        reached_ms[chain] = max(reached_ms[chain], end_ms)
     return journeys
-
-
-def _goes_on(journey: Sequence[ContactRow], contact: ContactRow) -> bool:
-    ends = [c.ended_ms if c.ended_ms is not None else contact.started_ms for c in journey]
-    return bool(contact.header.customer_key) and contact.started_ms - max(ends) <= JOURNEY_GAP_MS
 
 
 def _matter(journey: Iterable[ContactRow]) -> str:
@@ -212,18 +228,27 @@ def _given_up_in(contact: ContactRow) -> str:
     return "bot" if last_bot is not None and last_bot.left and not contact.queued else ""
 
 
+_COUNTS = attrgetter(
+    "authentications", "transfers", "handoffs_without_context", "info_repeats", "wait_ms"
+)
+
+
 def _journey(contacts: Sequence[ContactRow]) -> Journey:
     first, last = contacts[0], contacts[-1]
     ends = [c.ended_ms for c in contacts]
-    header = first.header._replace(
-        performer_kind=last.header.performer_kind,
-        performer_id=last.header.performer_id,
-        model_version=last.header.model_version,
-        site=last.header.site,
-        location=last.header.location,
-        employment=last.header.employment,
+    header = first.header
+    if last is not first:
+        header = header._replace(
+            performer_kind=last.header.performer_kind,
+            performer_id=last.header.performer_id,
+            model_version=last.header.model_version,
+            site=last.header.site,
+            location=last.header.location,
+            employment=last.header.employment,
+        )
+    authentications, transfers, without_context, info_repeats, wait_ms = (
+        sum(column) for column in zip(*map(_COUNTS, contacts), strict=True)
     )
-    authentications = sum(c.authentications for c in contacts)
     sessions = [session for c in contacts for session in c.bot_sessions]
     return Journey(
         header=header,
@@ -236,11 +261,11 @@ def _journey(contacts: Sequence[ContactRow]) -> Journey:
         given_up_in=_given_up_in(last),
         interactions=len(contacts),
         channel_switches=sum(a.header.channel != b.header.channel for a, b in pairwise(contacts)),
-        transfers=sum(c.transfers for c in contacts),
-        handoffs_without_context=sum(c.handoffs_without_context for c in contacts),
+        transfers=transfers,
+        handoffs_without_context=without_context,
         reauthentications=max(authentications - 1, 0),
-        info_repeats=sum(c.info_repeats for c in contacts),
-        wait_ms=sum(c.wait_ms for c in contacts),
+        info_repeats=info_repeats,
+        wait_ms=wait_ms,
         matter=_matter(contacts),
         channels=len({name for c in contacts for name in c.channels or (c.header.channel,)}),
         reopens=sum(a.resolved is True for a, _ in pairwise(contacts)),

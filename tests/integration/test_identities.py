@@ -15,9 +15,10 @@ from tests.integration.site import RAW, Site, site, wait_for
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]
 
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)
-CUSTOMERS = 48
-KINDS = ("linked", "parted", "parted_before", "shared")
-"""What becomes of a customer's phone and account; a quarter of the customers each."""
+CUSTOMERS = 50
+KINDS = ("linked", "parted", "parted_before", "shared", "rejoined")
+JOINED = ("linked", "rejoined")
+"""What becomes of a customer's phone and account; a fifth of the customers each."""
 
 
 def kind_of(number: int) -> str:
@@ -55,6 +56,9 @@ def links(number: int) -> Iterator[dict[str, Any]]:
     match kind_of(number):
         case "parted":
             yield link(8_000, f"a{number}", linked=False)
+        case "rejoined":
+            yield link(8_000, f"a{number}", linked=False)
+            yield link(9_000, f"a{number}")
         case "parted_before":
             # Withdrawn by the time it is told, and told again of an earlier time.
             yield link(9_000, f"a{number}", linked=False)
@@ -70,7 +74,7 @@ def calls() -> list[dict[str, Any]]:
     """
     found = []
     for number in range(CUSTOMERS):
-        score = 3 if kind_of(number) == "linked" else 6
+        score = 3 if kind_of(number) in JOINED else 6
         found += [*contact(number, "p", 0, score), *contact(number, "a", 3_600, score)]
     return found
 
@@ -99,7 +103,7 @@ def journeys(place: Site) -> dict[str, tuple[int, bool]]:
 def expected() -> dict[str, tuple[int, bool]]:
     found = {}
     for number in range(CUSTOMERS):
-        linked = kind_of(number) == "linked"
+        linked = kind_of(number) in JOINED
         found[f"p{number}/journey"] = (2 if linked else 1, kind_of(number) != "shared")
         if not linked:
             found[f"a{number}/journey"] = (1, True)
@@ -139,9 +143,9 @@ def tell_of_them(place: Site) -> None:
     assert story[0] == "journey p0: billing; resolved after 1 h 1 min"
     assert "  2. 2026-03-02 10:00:00 voice, a0, 59 min after the last" in story
     assert story[-2:] == ["       10:02:00 answers ces 3 of 7", "       ends 10:01:00, resolved"]
-    # Two answers a customer; a quarter of the customers have one journey, the others two.
+    # Two answers a customer; 20 of the customers have one journey, 30 have two.
     lines = place.command("effort", "calibrate").splitlines()
-    assert lines[0] == "n 96 answers of 84 journeys"
+    assert lines[0] == "n 100 answers of 80 journeys"
     assert lines[-1].split() == ["effort", "-1.000", "-1.000"]
     assert lines[2].split() == ["contacts", "1", "-1.000", "-1.000"]
     assert lines[3].split() == ["channel", "switches", "2", "-", "-"]

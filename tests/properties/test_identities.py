@@ -112,6 +112,23 @@ def test_order_of_events_and_links_changes_nothing(plan, partitions, data):
     assert histories(world) == histories(reference)
 
 
+@given(data=st.data())
+@settings(max_examples=15)
+def test_a_log_that_is_read_again_changes_nothing(plan, data):
+    """All of it comes once more, in another order, when everything is settled."""
+    events = data.draw(linked_stories())
+    world = world_of(plan, 3)
+    for told in events:
+        world.say(told)
+    settle(world)
+    before = histories(world), published(world)
+    for told in data.draw(st.permutations(events)):
+        world.say(told)
+    settle(world)
+    assert histories(world) == before[0]
+    assert differences(published(world), before[1]) == []
+
+
 CALL = {"channel": "voice", "performer_id": "ann", "intent": "billing"}
 LINK = {"kind": "identity_linked", "channel": "voice", "interaction_id": "crm"}
 
