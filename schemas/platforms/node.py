@@ -28,6 +28,11 @@ class Node:
         """Return a value as it is."""
         return self._fields.get(name.casefold())
 
+    @property
+    def fields(self) -> dict[str, Any]:
+        """Its fields, by folded names."""
+        return self._fields
+
     def place(self, name: str) -> str:
         """Return the path of a field."""
         return f"{self._place}.{name}" if self._place else name

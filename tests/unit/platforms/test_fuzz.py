@@ -31,6 +31,7 @@ from .test_genesys_cloud import AGENT, CALLER, IVR, LIVE, STAY, conversation
 from .test_genesys_cloud import enveloped as of_genesys
 from .test_interactions import written
 from .test_rasa import message, said
+from .test_twilio_taskrouter import CALL, callback, streamed
 
 JSON_GOOD: dict[str, list[Any]] = {
     "amazon_connect": [
@@ -56,6 +57,7 @@ JSON_GOOD: dict[str, list[Any]] = {
         {"sender_id": "s", "events": [message("bot")]},
         {"sender_id": "s", "type_name": "bot", "data": json.dumps(message("bot"))},
     ],
+    "twilio_taskrouter": [*CALL, streamed(CALL[0]), callback("task.canceled")],
 }
 LINES_GOOD: dict[str, list[bytes]] = {
     "asterisk_queue_log": [line("COMPLETEAGENT", "1", "2"), line("ENTERQUEUE", "", "5")],
