@@ -27,6 +27,7 @@ from .test_amazon_connect import (
 )
 from .test_asterisk_queue_log import line, row
 from .test_bank_call_log import FREE, HUNG_UP, NEGATIVE, PUBLISHED, SERVED
+from .test_chatwoot import CHAT, changed
 from .test_genesys_cloud import AGENT, CALLER, IVR, LIVE, STAY, conversation
 from .test_genesys_cloud import enveloped as of_genesys
 from .test_interactions import written
@@ -44,6 +45,7 @@ JSON_GOOD: dict[str, list[Any]] = {
     ],
     "asterisk_queue_log": [row(), row(event="ATTENDEDTRANSFER", data1="LINK"), row(event="PAUSE")],
     "bank_call_log": [],
+    "chatwoot": [*CHAT, changed(changes={"team_id": (2, 3)}, team=3)],
     "genesys_cloud": [
         *LIVE,
         of_genesys(LIVE[0]),
