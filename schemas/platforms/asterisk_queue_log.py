@@ -15,7 +15,7 @@ or as ``{"queue_log": [rows]}``; or CSV with the names of the columns in its fir
 | EXITWITHTIMEOUT, EXITWITHKEY, EXITEMPTY | left_queue with reason timeout, key, empty |
 | TRANSFER, BLINDTRANSFER | transfer (blind), left, record with talk = data4 |
 | ATTENDEDTRANSFER | transfer (warm), left, record with talk = data4, by method LINK data5 |
-| WRAPUPSTART | wrapup_started; without a call: performer_state wrap, wrapup_ended after data1 s |
+| WRAPUPSTART | wrapup_started, without a call performer_state wrap; wrapup_ended after data1 s |
 | ADDMEMBER, UNPAUSE, UNPAUSEALL, AGENTLOGIN, AGENTCALLBACKLOGIN | performer_state available |
 | PAUSE, PAUSEALL, PAUSEREASON | performer_state away, reason = data1 |
 | REMOVEMEMBER | performer_state offline |
@@ -181,8 +181,7 @@ def _call(line: Line, kind: str, **fields: Any) -> InteractionEvent:
         event_id=f"{line.digest}:{kind}",
         interaction_id=line.call,
         source_seq=_place(line),
-        **_common(line),
-        **fields,
+        **{**_common(line), **fields},
     )
 
 
@@ -298,7 +297,18 @@ def _talk_at(line: Line) -> int | None:
 
 
 def _wrapping_up(line: Line) -> tuple[InteractionEvent, ...]:
-    return (_served(line, "wrapup_started"),)
+    """After-contact work; the log tells how long it will take, and never that it ended."""
+    wrap_ms = line.milliseconds(1)
+    started = _served(line, "wrapup_started")
+    if wrap_ms is None:
+        return (started,)
+    ended = _served(
+        line,
+        "wrapup_ended",
+        wrap_ms=wrap_ms,
+        occurred_at=line.time + timedelta(milliseconds=wrap_ms),
+    )
+    return (started, ended)
 
 
 _CALL_EVENTS: Final[dict[str, Callable[[Line], tuple[InteractionEvent, ...]]]] = {

@@ -108,7 +108,19 @@ def events_of(payload, **options):
                 {**SERVED, "kind": "left"},
             ],
         ),
-        (line("WRAPUPSTART", "15"), [{**SERVED, "kind": "wrapup_started"}]),
+        (line("WRAPUPSTART"), [{**SERVED, "kind": "wrapup_started"}]),
+        (
+            line("WRAPUPSTART", "15"),
+            [
+                {**SERVED, "kind": "wrapup_started"},
+                {
+                    **SERVED,
+                    "kind": "wrapup_ended",
+                    "wrap_ms": 15_000,
+                    "occurred_at": "2010-02-22T10:18:46Z",
+                },
+            ],
+        ),
     ],
 )
 def test_events_of_a_call(payload, events):
