@@ -1,6 +1,7 @@
 """The three ages of an interaction: open, closed, frozen; and what comes too late for any of them.
 
-Open: all of its events. Closed: the same events, packed, for as long as they may be corrected.
+Open: all of its events. Closed: the same events, for as long as they may be corrected. What is left
+alone is packed, open or closed.
 Frozen: nothing; what it had added to panes stays in sums of cells. An event from before the horizon
 that meets no state is a late record. All of this is decided by ticks and event times, at the place
 where an event stands in the log, so restarts and batches do not change it.
@@ -76,40 +77,78 @@ class Calendar:
         return found
 
 
+class Rest:
+    """Which keys have been left alone for a while: each is told once, however often it is touched.
+
+    A key that is waited for costs a place in a list and one in a dictionary, any other nothing.
+    """
+
+    def __init__(self, quiet_ms: int) -> None:
+        self._quiet_ms = quiet_ms
+        self._last: dict[bytes, int] = {}
+        self._minutes: defaultdict[int, list[bytes]] = defaultdict(list)
+
+    def touch(self, key: bytes, at_ms: int) -> None:
+        """Wait for ``key`` to be left alone from ``at_ms`` on."""
+        minute = at_ms // _MINUTE_MS
+        if key not in self._last:
+            self._minutes[minute].append(key)
+        self._last[key] = minute
+
+    def pop(self, tick_ms: int, limit: int) -> list[bytes]:
+        """At most ``limit`` keys that nobody touched for as long as it takes."""
+        found: list[bytes] = []
+        until = (tick_ms - self._quiet_ms) // _MINUTE_MS
+        for minute in sorted(minute for minute in self._minutes if minute < until):
+            keys = self._minutes[minute]
+            while keys and len(found) < limit:
+                key = keys.pop()
+                last = self._last[key]
+                if last < until:
+                    del self._last[key]
+                    found.append(key)
+                else:
+                    self._minutes[last].append(key)
+            if not keys:
+                del self._minutes[minute]
+        return found
+
+
+_MINUTE_MS: Final = 60_000
 _AT_A_TICK: Final = 2_000
 """Keys that age at a tick: when they are due is decided by the clock, not by when they are done."""
-_CLOSES_MS: Final = 3_600_000
-"""An interaction of which nothing was heard for so long is packed."""
+_RESTS_MS: Final = 5 * _MINUTE_MS
+"""A key that nobody touched for so long is packed."""
 
 
 class Ages:
-    """Which keys of a partition may close or freeze, and when; without ``packs`` none closes."""
+    """Which keys of a partition may rest or freeze, and when; without ``packs`` none rests."""
 
     def __init__(self, *, packs: bool) -> None:
         self._freezing = Calendar()
-        self._closing = Calendar()
+        self._resting = Rest(_RESTS_MS)
         self._packs = packs
 
     def restore(self, key: bytes, life_ms: int, stored: bytes) -> None:
         """Take a stored key over."""
         self._freezing.note(key, life_ms)
         if self._packs and not is_packed(stored):
-            self._closing.note(key, life_ms)
+            self._resting.touch(key, 0)
 
-    def note(
-        self, key: bytes, life_ms: int, before_ms: int | None = None, stored: bytes | None = None
-    ) -> None:
-        """Take a changed key over, which told until ``before_ms`` and was ``stored`` before."""
-        moved = before_ms is None or life_ms // QUARTER_MS != before_ms // QUARTER_MS
-        if moved:
+    def note(self, key: bytes, life_ms: int, before_ms: int | None = None) -> None:
+        """Take over that a key tells until ``life_ms``, and told until ``before_ms``."""
+        if before_ms is None or life_ms // QUARTER_MS != before_ms // QUARTER_MS:
             self._freezing.note(key, life_ms)
-        if self._packs and (moved or stored is None or is_packed(stored)):
-            self._closing.note(key, life_ms)
+
+    def touch(self, key: bytes, at_ms: int) -> None:
+        """Take over that the state of a key was written at a tick."""
+        if self._packs:
+            self._resting.touch(key, at_ms)
 
     def frozen(self, floor_ms: int) -> list[bytes]:
         """Some keys that may tell of nothing after ``floor_ms``."""
         return self._freezing.pop(floor_ms, _AT_A_TICK)
 
-    def closed(self, tick_ms: int) -> list[bytes]:
-        """Some keys of which nothing may have been heard for a while."""
-        return self._closing.pop(tick_ms - _CLOSES_MS, _AT_A_TICK)
+    def rested(self, tick_ms: int) -> list[bytes]:
+        """Some keys whose state was not written for a while."""
+        return self._resting.pop(tick_ms, _AT_A_TICK)

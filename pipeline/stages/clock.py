@@ -12,7 +12,7 @@ from pipeline.stages.wire import TICK, Tick, encode_tick
 META_KEY = b"\0clock"
 
 
-STATE_FORMAT: Final = 1
+STATE_FORMAT: Final = 2
 """Format of the state that stages write; a stage reads this one and those before it."""
 
 
@@ -24,13 +24,13 @@ class Clock(msgspec.Struct, array_like=True):
     """Durable clock of one source partition, and what its state was written with.
 
     What is older than ``floor_ms`` is frozen. ``partitions`` are those of the log that the keys
-    were spread over; 0 where it was not noted.
+    were spread over; 0 where it was not noted, and so the state is of format 1.
     """
 
     tick_ms: int = 0
     epoch: int = 0
     floor_ms: int = 0
-    state_format: int = STATE_FORMAT
+    state_format: int = 1
     partitions: int = 0
 
     def check(self, source: str, partitions: int) -> None:

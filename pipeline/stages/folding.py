@@ -25,6 +25,7 @@ from pipeline.stages.configuration import (
     decode_configuration,
     encode_configuration,
 )
+from pipeline.stages.packing import is_packed, pack
 from pipeline.stages.publisher import Publisher
 from pipeline.stages.timers import Timers
 from pipeline.stages.wire import Out, Tick
@@ -66,6 +67,7 @@ class Folding(ABC, Generic[MessageT, KeptT]):
     """
 
     _packs = False
+    """Whether states that are left alone for a while are packed."""
 
     def __init__(
         self, exhibits: Configuration, publisher: Publisher, state: Mapping[bytes, bytes]
@@ -84,7 +86,7 @@ class Folding(ABC, Generic[MessageT, KeptT]):
         publisher.use(self._exhibits.plan())
         for key, value in state.items():
             if self._is_fold(key):
-                self._restore(key, self._kept(value), value)
+                self._restore(key, self._kept(key, value), value)
         publisher.restore_frozen()
         publisher.panes.all_dirty()
 
@@ -95,8 +97,8 @@ class Folding(ABC, Generic[MessageT, KeptT]):
         """Whether the state of ``key`` is one that is folded."""
 
     @abstractmethod
-    def _kept(self, value: bytes) -> KeptT:
-        """A stored state."""
+    def _kept(self, key: bytes, value: bytes) -> KeptT:
+        """The stored state of a key."""
 
     @abstractmethod
     def _fold(self, key: bytes, messages: list[MessageT], out: Out) -> None:
@@ -196,10 +198,23 @@ class Folding(ABC, Generic[MessageT, KeptT]):
         for _ in range(min(len(self._refill), _REFILL_KEYS)):
             self._touched.setdefault(self._refill.popleft(), [])
 
-    def _age(self, tick: Tick, out: Out) -> None:  # noqa: ARG002 - stages may do more at it
-        """Let go of keys that nothing can change any more, some at each tick."""
+    def _age(self, tick: Tick, out: Out) -> None:
+        """Let go of keys that nothing can change any more, and pack what rests, some at a tick."""
         for key in self._ages.frozen(self._publisher.floor_ms):
             self._freeze(key, out)
+        for key in self._ages.rested(tick.tick_ms):
+            stored = out.get(key)
+            if stored is not None and not is_packed(stored):
+                out.put(key, self._packed(key, stored))
+
+    def _packed(self, key: bytes, stored: bytes) -> bytes:  # noqa: ARG002 - a stage may ask for it
+        """A state in little space."""
+        return pack(stored)
+
+    def _write(self, key: bytes, encoded: bytes, out: Out) -> None:
+        """Store the state of a key."""
+        out.put(key, encoded)
+        self._ages.touch(key, self._publisher.tick_ms)
 
     def _settle(self, state: Kept, rows: Iterable[Row]) -> tuple[Changes, int | None]:
         """Bring ledger and panes to ``rows``: what is to be told, and when time changes it."""

@@ -24,12 +24,23 @@ from pipeline.stages.homes import (
     pass_on,
     without,
 )
+from pipeline.stages.packing import HISTORY_WORDS, is_packed, pack, unpack
 from pipeline.stages.publisher import Publisher
 from pipeline.stages.travelling import HISTORY_MAX
 from pipeline.stages.wire import CASE_PREFIX, CUSTOMER_PREFIX, LINKS_KEY, ContactMessage, Out
 
 encode_state = msgspec.msgpack.Encoder().encode
-decode_state = msgspec.msgpack.Decoder(CustomerState).decode
+_decode = msgspec.msgpack.Decoder(CustomerState).decode
+
+
+def decode_state(value: bytes, key: bytes = b"") -> CustomerState:
+    """A stored state; of one that is packed the key must be told."""
+    return _decode(unpack(value, _words(key)) if is_packed(value) else value)
+
+
+def _words(key: bytes) -> bytes:
+    """What the packed history of a key has in common with others, and with the key itself."""
+    return HISTORY_WORDS + key[1:]
 
 
 class Journeys(Following[ContactMessage, CustomerState]):
@@ -42,6 +53,8 @@ class Journeys(Following[ContactMessage, CustomerState]):
         sources: Sources whose ticks are followed.
         shared_after: An identifier of more accounts than so many joins nobody.
     """
+
+    _packs = True
 
     def __init__(
         self,
@@ -58,8 +71,11 @@ class Journeys(Following[ContactMessage, CustomerState]):
     def _code_version(self) -> int:
         return 16 * journey.CODE_VERSION + case.CODE_VERSION
 
-    def _kept(self, value: bytes) -> CustomerState:
-        return decode_state(value)
+    def _kept(self, key: bytes, value: bytes) -> CustomerState:
+        return decode_state(value, key)
+
+    def _packed(self, key: bytes, stored: bytes) -> bytes:
+        return pack(stored, _words(key))
 
     def take(self, key: bytes, message: ContactMessage) -> None:
         """Note what was told of a key; folded with everything else at the end of the batch."""
@@ -75,7 +91,7 @@ class Journeys(Following[ContactMessage, CustomerState]):
 
     def _fold(self, key: bytes, messages: list[ContactMessage], out: Out) -> None:
         stored = out.get(key)
-        state = decode_state(stored) if stored is not None else CustomerState({}, {})
+        state = decode_state(stored, key) if stored is not None else CustomerState({}, {})
         customer = _customer(key)
         for message in messages:
             learn(customer, state, message)
@@ -89,15 +105,15 @@ class Journeys(Following[ContactMessage, CustomerState]):
         if changes.rows or changes.deleted:
             self._publisher.publish_facts(changes, _versions(key, state), out)
         encoded = encode_state(state)
-        if encoded != stored:
-            out.put(key, encoded)
+        if stored is None or encoded != (unpack(stored, _words(key))):
+            self._write(key, encoded, out)
 
     def _freeze(self, key: bytes, out: Out) -> None:
         """Let go of what lies before a silence that no number looks across."""
         stored = out.get(key)
         if stored is None:
             return
-        state = decode_state(stored)
+        state = decode_state(stored, key)
         publisher = self._publisher
         gone: set[str] = set()
         for contacts in kept_together(_customer(key), state):
@@ -116,7 +132,7 @@ class Journeys(Following[ContactMessage, CustomerState]):
             entry = state.ledger.pop(row.fact_id, None)
             if entry is not None:
                 self._publisher.freeze(entry.contributions)
-        out.put(key, encode_state(without(state, gone)))
+        self._write(key, encode_state(without(state, gone)), out)
 
 
 def _customer(key: bytes) -> str:

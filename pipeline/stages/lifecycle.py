@@ -24,7 +24,7 @@ from pipeline.stages.ages import is_late, reach_ms
 from pipeline.stages.configuration import Configuration
 from pipeline.stages.folding import Folding
 from pipeline.stages.late import LateRecords
-from pipeline.stages.packing import is_packed, pack, unpack
+from pipeline.stages.packing import unpack
 from pipeline.stages.publisher import Publisher
 from pipeline.stages.rates import KnownRates, tell_rate, worked
 from pipeline.stages.travelling import Sent, tell
@@ -126,7 +126,7 @@ class Lifecycle(Folding[Read, KeyState]):
     def _code_version(self) -> int:
         return 16 * interaction.CODE_VERSION + planned.CODE_VERSION
 
-    def _kept(self, value: bytes) -> KeyState:
+    def _kept(self, key: bytes, value: bytes) -> KeyState:  # noqa: ARG002 - it needs no key
         return decode_state(value)
 
     @property
@@ -192,7 +192,7 @@ class Lifecycle(Folding[Read, KeyState]):
             state = self._take_in(key, state, floor_ms, [read.event for read in reads], out)
         if state is not None:
             self._publish(key, state, out)
-            self._ages.note(key, state.life_ms, life_before_ms, stored)
+            self._ages.note(key, state.life_ms, life_before_ms)
 
     def _take_in(
         self, key: bytes, state: KeyState | None, floor_ms: int, events: list[Event], out: Out
@@ -232,7 +232,7 @@ class Lifecycle(Folding[Read, KeyState]):
         stored = out.get(key)
         encoded = encode_state(state)
         if stored is None or encoded != unpack(stored):
-            out.put(key, encoded)
+            self._write(key, encoded, out)
 
     # --- ages -----------------------------------------------------------------------------------
 
@@ -265,10 +265,6 @@ class Lifecycle(Folding[Read, KeyState]):
     def _age(self, tick: Tick, out: Out) -> None:
         super()._age(tick, out)
         self._rates.forget(self._publisher.floor_ms)
-        for key in self._ages.closed(tick.tick_ms):
-            stored = out.get(key)
-            if stored is not None and not is_packed(stored):
-                out.put(key, pack(stored))
 
     def _facts(self, key: bytes, state: KeyState, as_of_ms: int) -> Folded:
         name, events = key[1:].decode(), state.events

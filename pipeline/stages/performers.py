@@ -93,7 +93,7 @@ class Performers(Following[PerformanceMessage, PerformerState]):
     def _code_version(self) -> int:
         return performer.CODE_VERSION
 
-    def _kept(self, value: bytes) -> PerformerState:
+    def _kept(self, key: bytes, value: bytes) -> PerformerState:  # noqa: ARG002 - it needs no key
         return decode_state(value)
 
     @property

@@ -13,7 +13,14 @@ from pipeline.kpi.ledger import Changes
 from pipeline.kpi.panes import QUARTER_MS, PaneKey, Panes
 from pipeline.kpi.plan import Plan
 from pipeline.stages.ages import floor_of
-from pipeline.stages.clock import META_KEY, Clock, decode_clock, encode_clock, tick_record
+from pipeline.stages.clock import (
+    META_KEY,
+    STATE_FORMAT,
+    Clock,
+    decode_clock,
+    encode_clock,
+    tick_record,
+)
 from pipeline.stages.configuration import Configuration, encode_configuration
 from pipeline.stages.late import Dirty, tell_dirty
 from pipeline.stages.wire import (
@@ -155,7 +162,9 @@ class Publisher:
             key_of_tick = b"tick:" + self.source.encode()
             out.send(topic, key_of_tick, value, partition=number, headers=headers)
         self.base.save(out)
-        clock = Clock(self.tick_ms, self.epoch, self.floor_ms, partitions=self._partitions)
+        clock = Clock(
+            self.tick_ms, self.epoch, self.floor_ms, STATE_FORMAT, partitions=self._partitions
+        )
         out.put(META_KEY, encode_clock(clock))
 
     def _tell_missed(self, out: Out) -> None:

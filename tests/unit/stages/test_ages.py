@@ -10,7 +10,7 @@ from pipeline.folds.rows import ContactRow
 from pipeline.stages.ages import ALWAYS_MS, Ages, Calendar, floor_of, is_late, reach_ms
 from pipeline.stages.frozen import frozen_part
 from pipeline.stages.homes import Known
-from pipeline.stages.packing import is_packed, pack, unpack
+from pipeline.stages.packing import HISTORY_WORDS, is_packed, pack, unpack
 from pipeline.stages.performer_cut import events_after, last_cut
 from schemas.facts import Header
 
@@ -69,14 +69,33 @@ def test_keys_are_due_by_quarter_hour_and_some_at_a_time():
     assert calendar.pop(ALWAYS_MS, 9) == []
 
 
-def test_a_key_closes_an_hour_after_what_it_tells_of_and_again_once_it_was_opened():
+MINUTE = 60_000
+
+
+def test_a_key_rests_once_nobody_touched_it_for_five_minutes():
     ages = Ages(packs=True)
-    ages.note(b"k", 0)
-    assert ages.closed(HOUR) == []
-    assert ages.closed(HOUR + QUARTER) == [b"k"]
-    ages.note(b"k", 0, 0, stored=pack(b"state"))
-    assert ages.closed(HOUR + QUARTER) == [b"k"]
-    assert ages.frozen(QUARTER) == [b"k"]
+    ages.touch(b"k", 0)
+    assert ages.rested(5 * MINUTE) == []
+    assert ages.rested(6 * MINUTE) == [b"k"]
+    assert ages.rested(99 * MINUTE) == []
+
+
+def test_a_key_that_is_touched_again_rests_later():
+    ages = Ages(packs=True)
+    for minute in range(5):
+        ages.touch(b"k", minute * MINUTE)
+    ages.touch(b"other", 0)
+    assert ages.rested(6 * MINUTE) == [b"other"]
+    assert ages.rested(9 * MINUTE) == []
+    assert ages.rested(10 * MINUTE) == [b"k"]
+
+
+def test_a_stored_key_that_is_not_packed_rests_at_the_next_tick():
+    ages = Ages(packs=True)
+    ages.restore(b"open", QUARTER, b"state")
+    ages.restore(b"packed", QUARTER, pack(b"state"))
+    assert ages.rested(99 * MINUTE) == [b"open"]
+    assert ages.frozen(2 * QUARTER) == [b"open", b"packed"]
 
 
 def test_what_is_packed_comes_back():
@@ -86,6 +105,13 @@ def test_what_is_packed_comes_back():
     assert len(packed) < len(state) / 4
     assert unpack(packed) == unpack(state) == state
     assert pack(packed) == packed
+
+
+def test_what_a_key_and_its_state_have_in_common_takes_no_space():
+    key = b"877e077b397debbe02be2754ff074d98a"
+    packed = pack(key, HISTORY_WORDS + key)
+    assert len(packed) < 8
+    assert unpack(packed, HISTORY_WORDS + key) == key
 
 
 def contact(start_ms: int, end_ms: int) -> ContactRow:

@@ -31,6 +31,6 @@ def test_state_of_other_partitions_is_refused():
 
 
 def test_state_of_a_later_format_is_refused():
-    says = r"journeys/0 was written by a newer version \(format 2, this one reads up to 1\)"
+    says = r"journeys/0 was written by a newer version \(format 3, this one reads up to 2\)"
     with pytest.raises(StateError, match=says):
-        Clock(1_000, 3, 9, 2, 4).check("journeys/0", 4)
+        Clock(1_000, 3, 9, 3, 4).check("journeys/0", 4)
