@@ -47,7 +47,7 @@ check: $(DEV_SETUP) ## Formatting, lint, types, import law, freshness of what is
 	@$(BIN)/python -m schemas.generate --check
 	@$(BIN)/python -m pipeline.docs --check
 
-deploy-check: $(DEV_SETUP) ## Image, Compose, Kubernetes, rules and dashboards, without a container engine.
+deploy-check: $(DEV_SETUP) services ## Image, Compose, Kubernetes, rules and dashboards, without a container engine.
 	@PYTHON=$(BIN)/python docker/check.sh
 
 ci: check deploy-check test long audit-short faults-short mutations-short ## What continuous integration runs.

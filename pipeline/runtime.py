@@ -120,7 +120,13 @@ def serve_metrics(host: str, port: int, health: Health) -> str:
         OSError: the port is taken.
     """
     metrics.BUILD.info({"version": version("cxstream")})
-    port = serve(host, port, metrics.REGISTRY, {"live": health.live, "ready": health.ready})
+    try:
+        port = serve(host, port, metrics.REGISTRY, {"live": health.live, "ready": health.ready})
+    except OSError as error:
+        raise OSError(
+            f"/metrics cannot listen on {host}:{port}: {error.strerror};"
+            " give it another CXSTREAM_METRICS_PORT, 0 for any free one"
+        ) from error
     return f"http://{host}:{port}/metrics"
 
 

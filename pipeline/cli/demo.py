@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from pipeline.cli.exhibits import default_exhibit, floor_exhibit, read_exhibits
 from pipeline.cli.output import Exit, fail
@@ -39,7 +40,7 @@ def command(
     its rows in the data folder for the next start.
     """
     settings = read_settings(bootstrap=bootstrap, data_dir=data)
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    _make_folder(settings.data_dir)
     options = Options(
         exhibits=read_exhibits(
             exhibit or settings.exhibits or [default_exhibit(), floor_exhibit()]
@@ -53,5 +54,18 @@ def command(
         asyncio.run(demo(settings, options))
     except (ServiceError, TopicsError, RuntimeError, OSError) as error:
         fail(str(error))
+    except ClickHouseError as error:
+        first, *_ = str(error).splitlines()
+        fail(f"ClickHouse in {settings.data_dir / 'clickhouse'}: {first}")
     except ValueError as error:
         fail(str(error), Exit.BAD_INPUT)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        fail(
+            f"{folder} cannot be the data folder: {error.strerror}; name another with --data",
+            Exit.BAD_INPUT,
+        )

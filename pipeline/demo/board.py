@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
+from rich.console import Console
 from rich.table import Table
 
 from schemas.exhibit import Exhibit
 from schemas.values import TOTAL, ExhibitValue, rfc3339
 
 _SHOWN_WINDOWS = ("5m", "1h", "today")
+_LEFT_OUT_FIRST = ("today", "5m")
+_UNBOUNDED = Console(width=1_000)
 _LINE_VALUES = 10
 
 
@@ -57,25 +60,34 @@ class Board:
     def _clock(self) -> str:
         return rfc3339(max(self._clocks.values())) if self._clocks else "-"
 
-    def table(self, since: str) -> Table:
-        """All KPIs in total, a column a window."""
+    def table(self, since: str, width: int | None = None) -> Table:
+        """All KPIs in total, a column a window; in ``width`` columns, as many as fit."""
+        shown_windows = [*_SHOWN_WINDOWS]
+        table = self._table(since, shown_windows)
+        for left_out in _LEFT_OUT_FIRST:
+            if width is None or _UNBOUNDED.measure(table).maximum <= width:
+                break
+            shown_windows.remove(left_out)
+            table = self._table(since, shown_windows)
+        return table
+
+    def _table(self, since: str, windows: Sequence[str]) -> Table:
         totals = self._totals()
         table = Table(
             title=f"as of {self._clock()}", caption=f"values count from {since} on", expand=False
         )
-        table.add_column("KPI")
-        for window in _SHOWN_WINDOWS:
-            table.add_column(window, justify="right")
-        table.add_column("n (1h)", justify="right")
-        table.add_column("target")
-        table.add_column("status")
+        table.add_column("KPI", no_wrap=True)
+        for window in windows:
+            table.add_column(window, justify="right", no_wrap=True)
+        table.add_column("n (1h)", justify="right", no_wrap=True)
+        table.add_column("target", no_wrap=True)
+        table.add_column("status", no_wrap=True)
         for exhibit, name in self._order:
-            row = [totals.get((exhibit, name, window)) for window in _SHOWN_WINDOWS]
-            hour = row[1]
+            hour = totals.get((exhibit, name, "1h"))
             table.add_row(
                 name,
-                *(shown(value) for value in row),
-                "" if hour is None or hour.n is None else str(hour.n),
+                *(shown(totals.get((exhibit, name, window))) for window in windows),
+                "" if hour is None or hour.n is None else f"{hour.n:,}",
                 (hour.target or "") if hour else "",
                 hour.status if hour else "",
             )

@@ -306,9 +306,10 @@ async def _show(board: Board, since: str, say: Callable[[str], None], began: flo
         while True:
             say(board.line())
             await asyncio.sleep(_LINE_SECONDS)
-    with Live(board.table(since), console=Console(), auto_refresh=False) as live:
+    console = Console()
+    with Live(board.table(since, console.width), console=console, auto_refresh=False) as live:
         while True:
-            live.update(board.table(since), refresh=True)
+            live.update(board.table(since, console.width), refresh=True)
             await asyncio.sleep(_REFRESH_SECONDS)
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from pipeline.ops import queries
+from pipeline.ops.breakdowns import breakdowns
 from pipeline.ops.exhibit_panels import (
     INTERACTIONS_UID,
     Entry,
+    also,
+    breakdown_panel,
     by_dimension,
     by_group,
     definition_panel,
@@ -19,7 +22,19 @@ from pipeline.ops.exhibit_panels import (
     value_panel,
     variables,
 )
-from pipeline.ops.panels import Ask, Json, Panel, link, numbers, placed, row, series, table
+from pipeline.ops.panels import (
+    Ask,
+    Json,
+    Panel,
+    in_unit,
+    link,
+    numbers,
+    placed,
+    row,
+    series,
+    table,
+    yes_or_no,
+)
 from schemas.exhibit import Exhibit
 
 SCHEMA_VERSION: Final = 41
@@ -33,6 +48,9 @@ _HALF, _WHOLE = 12, 24
 def dashboards(exhibit: Exhibit) -> dict[str, Json]:
     """All dashboards by file name."""
     listed = entries(exhibit)
+    # What only breakdowns show has its definition and its rows, too.
+    described = [*listed, *also(exhibit, listed)]
+    split = _split(exhibit, described)
     return {
         "exhibit-overview.json": _dashboard(
             "cxstream-exhibit", f"KPIs of {exhibit.exhibit}", _overview(exhibit, listed), exhibit
@@ -40,17 +58,19 @@ def dashboards(exhibit: Exhibit) -> dict[str, Json]:
         "queue-floor.json": _dashboard(
             "cxstream-floor", "Queue floor", _floor(exhibit, listed), exhibit
         ),
-        "bots.json": _dashboard("cxstream-bots", "Bots", _bots(exhibit, listed), exhibit),
+        "bots.json": _dashboard(
+            "cxstream-bots", "Bots and AI governance", _bots(exhibit, listed, split), exhibit
+        ),
         "journeys.json": _dashboard(
             "cxstream-journeys", "Journeys", _journeys(exhibit, listed), exhibit
         ),
         "workforce.json": _dashboard(
-            "cxstream-workforce", "Workforce", _workforce(exhibit, listed), exhibit
+            "cxstream-workforce", "Workforce", _workforce(exhibit, listed, split), exhibit
         ),
         "interactions.json": _dashboard(
             INTERACTIONS_UID,
             "Interactions behind each KPI",
-            _interactions(exhibit, listed),
+            _interactions(exhibit, described),
             exhibit,
         ),
         "pipeline-health.json": _dashboard("cxstream-pipeline", "Pipeline health", _pipeline()),
@@ -140,11 +160,31 @@ def _floor(exhibit: Exhibit, listed: Sequence[Entry]) -> Iterable[Panel]:
         yield by_dimension(exhibit, entry, width=_HALF)
 
 
-def _bots(exhibit: Exhibit, listed: Sequence[Entry]) -> Iterable[Panel]:
+def _split(exhibit: Exhibit, described: Sequence[Entry]) -> dict[str, Panel]:
+    """Panels of KPIs side by side, by what they are split by."""
+    kpis = {entry.kpi.id: entry.kpi for entry in reversed(described)}
+    places = {entry.kpi.id: _definition_number(described, entry) for entry in reversed(described)}
+    return {
+        name: breakdown_panel(exhibit, shown, places) for name, shown in breakdowns(kpis).items()
+    }
+
+
+def _bots(exhibit: Exhibit, listed: Sequence[Entry], split: Mapping[str, Panel]) -> Iterable[Panel]:
     yield _stacked("How sessions end", queries.BOT_OUTCOMES)
-    yield table("By bot and model", Ask(queries.BOT_VERSIONS, sql=True), width=_HALF)
+    yield table(
+        "By bot and model", Ask(queries.BOT_VERSIONS, sql=True), width=_HALF,
+        overrides={"^handoff_share$": in_unit("percentunit")},
+    )  # fmt: skip
     yield table("By intent", Ask(queries.BOT_INTENTS, sql=True), width=_WHOLE)
     yield from _group(exhibit, listed, "automation")
+    yield row("AI governance")
+    yield split["model"]
+    yield from _group(exhibit, listed, "governance")
+    yield table(
+        "AI performers: verification and ethics checks", Ask(queries.AI_PERFORMERS, sql=True),
+        width=_WHOLE, overrides={"^ethics_check_passed$": yes_or_no()},
+        description="As `cxstream inventory` lists them. A dash: there was none.",
+    )  # fmt: skip
 
 
 def _journeys(exhibit: Exhibit, listed: Sequence[Entry]) -> Iterable[Panel]:
@@ -156,9 +196,13 @@ def _journeys(exhibit: Exhibit, listed: Sequence[Entry]) -> Iterable[Panel]:
     )
 
 
-def _workforce(exhibit: Exhibit, listed: Sequence[Entry]) -> Iterable[Panel]:
+def _workforce(
+    exhibit: Exhibit, listed: Sequence[Entry], split: Mapping[str, Panel]
+) -> Iterable[Panel]:
     yield table("States now", Ask(queries.STATES_NOW, sql=True), width=_HALF)
     yield _stacked("Hours in states, by their beginning", queries.TIME_IN_STATES, unit="h")
+    yield split["site"]
+    yield split["vendor"]
     yield from _group(exhibit, listed, "workforce")
     yield from _group(exhibit, listed, "people")
     yield from _group(exhibit, listed, "handling")

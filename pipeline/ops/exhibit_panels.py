@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from pipeline.kpi import catalogue
 from pipeline.kpi.catalogue import GROUPS, CompiledKpi, Definition
-from pipeline.ops.panels import UNITS, Ask, Json, Panel, numbers, series, table, text
+from pipeline.ops.breakdowns import GOVERNANCE, WORK, Breakdown
+from pipeline.ops.panels import (
+    UNITS,
+    Ask,
+    Json,
+    Panel,
+    in_unit,
+    leading,
+    numbers,
+    only_told,
+    series,
+    table,
+    text,
+)
 from schemas.exhibit import Exhibit, KpiEntry, Sliding, Target, Tumbling
+from schemas.exhibit_file import load_exhibit
 
 INTERACTIONS_UID: Final = "cxstream-interactions"
 _GOOD, _BAD, _PLAIN = "green", "red", "text"
@@ -30,6 +45,14 @@ def entries(exhibit: Exhibit) -> list[Entry]:
         Entry(chosen, kpi, loaded.definition(kpi.id))
         for chosen, kpi in zip(exhibit.kpis, compiled, strict=True)
     ]
+
+
+def also(exhibit: Exhibit, found: Iterable[Entry]) -> list[Entry]:
+    """Entries of what breakdowns show and the exhibit has not, with default parameters."""
+    known = {entry.kpi.id for entry in found}
+    names = [name for name in dict.fromkeys((*WORK, *GOVERNANCE)) if name not in known]
+    kpis = "\n".join(f"  - {{kpi: {name}}}" for name in names)
+    return entries(load_exhibit(f"exhibit: {exhibit.exhibit}\nkpis:\n{kpis}")) if names else []
 
 
 def by_group(found: Iterable[Entry]) -> Iterable[tuple[str, list[Entry]]]:
@@ -71,7 +94,7 @@ def value_panel(exhibit: Exhibit, entry: Entry, number: int) -> Panel:
         ]
     return numbers(
         title(entry), *asks, description=meaning(entry), unit=UNITS[entry.kpi.unit], width=6,
-        height=5, steps=steps(entry.chosen.target), overrides={"^n .*": "short"},
+        height=5, steps=steps(entry.chosen.target), overrides={"^n .*": in_unit("short")},
         links=links(exhibit, number),
     )  # fmt: skip
 
@@ -114,23 +137,50 @@ def steps(target: Target | None) -> Sequence[tuple[str, float | None]]:
 
 
 def over_time(exhibit: Exhibit, entry: Entry, **more: Any) -> Panel:
-    """Value with its interval over time."""
+    """Value with its interval over time; n stands in the tooltip."""
     asks = [Ask(expression(exhibit, entry, "value"), "{{state}}")]
     if entry.kpi.unit == "ratio" and entry.kpi.proportion:
         asks += [
             Ask(expression(exhibit, entry, end), f"{end} 95 %, {{{{state}}}}")
             for end in ("low", "high")
         ]
-    return series(
-        title(entry), *asks, description=meaning(entry), unit=UNITS[entry.kpi.unit], **more
-    )
+    return _lines(exhibit, entry, asks, ", {{state}}", split=False, **more)
 
 
 def by_dimension(exhibit: Exhibit, entry: Entry, **more: Any) -> Panel:
-    """Value over time, a line each combination of dimensions."""
+    """Value over time, a line each combination of dimensions; n stands in the tooltip."""
     named = ", ".join(f"{{{{{name}}}}}" for name in exhibit.by) or entry.chosen.name
-    ask = Ask(expression(exhibit, entry, "value", split=bool(exhibit.by)), named)
-    return series(title(entry), ask, description=meaning(entry), unit=UNITS[entry.kpi.unit], **more)
+    split = bool(exhibit.by)
+    asks = [Ask(expression(exhibit, entry, "value", split=split), f"{named}, {{{{state}}}}")]
+    return _lines(exhibit, entry, asks, f", {named}, {{{{state}}}}", split=split, **more)
+
+
+def _lines(
+    exhibit: Exhibit, entry: Entry, asks: Sequence[Ask], named: str, *, split: bool, **more: Any
+) -> Panel:
+    overrides: dict[str, Sequence[Json]] = {}
+    if not entry.kpi.gauge:
+        asks = [*asks, Ask(expression(exhibit, entry, "n", split=split), f"n{named}")]
+        overrides["^n,"] = [*in_unit("short"), *only_told()]
+    return series(
+        title(entry), *asks, description=meaning(entry), unit=UNITS[entry.kpi.unit],
+        overrides=overrides, **more,
+    )  # fmt: skip
+
+
+def breakdown_panel(exhibit: Exhibit, shown: Breakdown, numbers_: Mapping[str, int]) -> Panel:
+    """KPIs side by side; a cell leads to its definition and to the rows, by number of panel."""
+    overrides = {
+        f"^{re.escape(kpi.title)}$": [
+            *in_unit(UNITS[kpi.unit]), *leading(links(exhibit, numbers_[kpi.id])),
+        ]
+        for kpi in shown.kpis
+    }  # fmt: skip
+    told = "; ".join(f"{kpi.title}: {kpi.id}, version {kpi.version}" for kpi in shown.kpis)
+    return table(
+        shown.title, Ask(shown.sql(exhibit), sql=True), width=24, overrides=overrides,
+        description=f"Of the range in view, out of facts. {told}.",
+    )  # fmt: skip
 
 
 def definition_panel(entry: Entry) -> Panel:

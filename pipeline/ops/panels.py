@@ -68,7 +68,7 @@ class Panel:
         unit: Grafana's unit of its values.
         steps: Colours by value, the first without a bound.
         links: Titles and addresses.
-        overrides: Units of single series, by the pattern of their names.
+        overrides: Properties of single series or columns, by the pattern of their names.
         options: What the panel type takes.
         stacked: Areas on top of each other.
     """
@@ -82,7 +82,7 @@ class Panel:
     height: int = 8
     steps: Sequence[tuple[str, float | None]] = (("text", None),)
     links: Mapping[str, str] = field(default_factory=dict)
-    overrides: Mapping[str, str] = field(default_factory=dict)
+    overrides: Mapping[str, Sequence[Json]] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
     stacked: bool = False
 
@@ -121,18 +121,38 @@ class Panel:
                 "fillOpacity": 30 if self.stacked else 0,
                 "stacking": {"mode": "normal" if self.stacked else "none", "group": "A"},
             }
-        return {"defaults": defaults, "overrides": [_override(*o) for o in self.overrides.items()]}
+        overrides = [
+            {"matcher": {"id": "byRegexp", "options": pattern}, "properties": [*properties]}
+            for pattern, properties in self.overrides.items()
+        ]
+        return {"defaults": defaults, "overrides": overrides}
 
 
-def _override(pattern: str, unit: str) -> Json:
+def in_unit(unit: str) -> list[Json]:
+    """Properties of what has a unit of its own, and no target."""
     plain = [{"color": "text", "value": None}]
-    return {
-        "matcher": {"id": "byRegexp", "options": pattern},
-        "properties": [
-            {"id": "unit", "value": unit},
-            {"id": "thresholds", "value": {"mode": "absolute", "steps": plain}},
-        ],
-    }
+    return [
+        {"id": "unit", "value": unit},
+        {"id": "thresholds", "value": {"mode": "absolute", "steps": plain}},
+    ]
+
+
+def only_told() -> list[Json]:
+    """Properties of a series that stands in the tooltip, and is not drawn."""
+    hidden = {"viz": True, "legend": True, "tooltip": False}
+    return [{"id": "custom.hideFrom", "value": hidden}]
+
+
+def yes_or_no() -> list[Json]:
+    """Properties of a column of 1 and 0."""
+    words = {"1": {"text": "yes", "index": 0}, "0": {"text": "no", "index": 1}}
+    return [{"id": "mappings", "value": [{"type": "value", "options": words}, *_DASH]}]
+
+
+def leading(links: Mapping[str, str]) -> list[Json]:
+    """Properties of a column whose cells lead somewhere."""
+    told = [{"title": title, "url": url} for title, url in links.items()]
+    return [{"id": "links", "value": told}]
 
 
 def link(title: str, **told: Any) -> Json:

@@ -7,12 +7,46 @@ from typing import Final
 
 from pipeline.kpi.catalogue import CompiledKpi, CompiledPart
 from pipeline.kpi.expression import AS_OF_PARAMETER
+from pipeline.kpi.stats import Z_95
 from schemas.exhibit import Exhibit, glob_pattern
 
 CLOCK: Final = "toUnixTimestamp64Milli($__toTime_ms)"
 """The end of the range in view, in epoch milliseconds."""
-_FROM: Final = "toUnixTimestamp64Milli($__fromTime_ms)"
+FROM: Final = "toUnixTimestamp64Milli($__fromTime_ms)"
+"""The beginning of the range in view, in epoch milliseconds."""
 _ROWS: Final = 200
+
+AI_PERFORMERS: Final = """\
+SELECT
+  kcr_task,
+  performer_id,
+  model_version,
+  owner,
+  verified_at,
+  verified_until,
+  verified_version,
+  ethics_checked_at,
+  ethics_check_passed
+FROM ai_performers
+ORDER BY kcr_task, performer_id"""
+
+
+def wilson_sql(numerator: str, denominator: str) -> tuple[str, str]:
+    """Ends of the Wilson 95 % interval, as `pipeline.kpi.stats.wilson` has them."""
+    k, n = f"({numerator})", f"({denominator})"
+    z2 = f"({Z_95 * Z_95} / {n})"
+    p = f"({k} / {n})"
+    margin = f"{Z_95} * sqrt({p} * (1 - {p}) / {n} + {z2} / (4 * {n}))"
+    low = f"if({k} = 0, 0, ({p} + {z2} / 2 - {margin}) / (1 + {z2}))"
+    high = f"if({k} = {n}, 1, ({p} + {z2} / 2 + {margin}) / (1 + {z2}))"
+    return low, high
+
+
+def interval_sql(numerator: str, denominator: str) -> str:
+    """The same in words, as ``12.1 to 15.3 %``; null of nothing."""
+    low, high = (f"toString(round(100 * {end}, 1))" for end in wilson_sql(numerator, denominator))
+    return f"if({denominator} = 0, NULL, concat({low}, ' to ', {high}, ' %'))"
+
 
 WAITING: Final = """\
 SELECT
@@ -45,19 +79,20 @@ WHERE performer_kind = 'bot' AND $__timeFilter(accepted_at)
 GROUP BY time, outcome
 ORDER BY time"""
 
-BOT_VERSIONS: Final = """\
+BOT_VERSIONS: Final = f"""\
 SELECT
   performer_id AS bot,
   model_version,
   count() AS sessions,
   countIf(handoff_at IS NOT NULL) AS handoffs,
   if(sessions = 0, NULL, handoffs / sessions) AS handoff_share,
+  {interval_sql("handoffs", "sessions")} AS `95 %, handoff_share`,
   countIf(handoff_context_ok = 0) AS without_context,
   avg(turns) AS turns
 FROM handling_segments
 WHERE performer_kind = 'bot' AND $__timeFilter(accepted_at)
 GROUP BY bot, model_version
-ORDER BY sessions DESC"""
+ORDER BY sessions DESC"""  # noqa: S608  made of texts of this module
 
 BOT_INTENTS: Final = """\
 SELECT
@@ -157,16 +192,28 @@ def _rows(exhibit: Exhibit, part: CompiledPart, *, gauge: bool) -> str:
 
 
 def _conditions(exhibit: Exhibit, part: CompiledPart, *, gauge: bool) -> Iterable[str]:
-    time = part.sql["time"]
     yield f"({part.sql['of']})"
-    yield f"({time}) IS NOT NULL"
-    if not gauge:
-        yield f"({time}) >= {_FROM}"
-    yield f"({time}) < {CLOCK}"
-    for name, patterns in exhibit.effective_where.items():
-        yield f"({' OR '.join(_fits(name, one) for one in patterns)})"
+    yield from in_view(part, gauge=gauge)
+    yield from population(exhibit)
     for name in exhibit.by:
         yield f"(${{{name}:singlequote}} = '*' OR {name} = ${{{name}:singlequote}})"
+
+
+def in_view(part: CompiledPart, *, gauge: bool = False) -> Iterable[str]:
+    """Conditions on rows that count in the range in view; of a gauge, before its end."""
+    time = part.sql["time"]
+    yield f"({time}) IS NOT NULL"
+    if part.until is not None:
+        yield f"ifNull({part.sql['until']}, {CLOCK}) > {FROM}"
+    elif not gauge:
+        yield f"({time}) >= {FROM}"
+    yield f"({time}) < {CLOCK}"
+
+
+def population(exhibit: Exhibit) -> Iterable[str]:
+    """Conditions on rows of facts that are of an exhibit."""
+    for name, patterns in exhibit.effective_where.items():
+        yield f"({' OR '.join(_fits(name, one) for one in patterns)})"
 
 
 def _fits(name: str, pattern: str) -> str:

@@ -108,9 +108,12 @@ class WallboardServer:
         await self._runner.setup()
         try:
             await web.TCPSite(self._runner, self._host, self._port).start()
-        except OSError:
+        except OSError as error:
             await self._runner.cleanup()
-            raise
+            raise OSError(
+                f"the wallboard cannot listen on {self._host}:{self._port}: {error.strerror};"
+                " give it another CXSTREAM_WALLBOARD_PORT, 0 for any free one"
+            ) from error
         host, port, *_ = self._runner.addresses[0]
         self.address = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
         self._running = asyncio.create_task(self.stream.run())
