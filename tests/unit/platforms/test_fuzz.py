@@ -31,6 +31,8 @@ from .test_chatwoot import CHAT, changed
 from .test_genesys_cloud import AGENT, CALLER, IVR, LIVE, STAY, conversation
 from .test_genesys_cloud import enveloped as of_genesys
 from .test_interactions import written
+from .test_line import body
+from .test_line import event as of_line
 from .test_rasa import message, said
 from .test_twilio_taskrouter import CALL, callback, streamed
 
@@ -53,6 +55,7 @@ JSON_GOOD: dict[str, list[Any]] = {
         {"conversations": [conversation(CALLER, STAY)]},
     ],
     "interactions": [json.loads(written()), json.loads(written(kind="completed", talk_ms=5))],
+    "line": [of_line(), of_line("postback"), body(of_line(mode="standby"), of_line())],
     "rasa": [
         said(),
         message("pause"),
