@@ -16,12 +16,15 @@ from pipeline.cli.sql import ask
 from pipeline.journey.effort import (
     PARTS,
     Agreement,
+    Calibration,
     Weights,
     calibration,
+    calibration_of,
     calibration_query,
     default_weights,
     weights_of,
 )
+from pipeline.journey.read import by_kind
 
 app = typer.Typer(
     help="Journey effort beside what customers say of it.",
@@ -41,6 +44,10 @@ def calibrate(
         Path | None, typer.Option(help="Exhibit whose weights are tried; else the defaults.")
     ] = None,
     scale: Annotated[int, typer.Option(help="Scale of the effort question.", min=2)] = 7,
+    facts: Annotated[
+        Path | None,
+        typer.Option(help="What `cxstream replay --emit facts --json` printed; else ClickHouse."),
+    ] = None,
     data: Annotated[
         Path | None, typer.Option(help="Data folder of a running demo; else as the settings say.")
     ] = None,
@@ -50,12 +57,14 @@ def calibrate(
     Answers say how easy it was, so weights are right when the correlation is near -1.
     """
     weights = _weights(exhibit)
-    settings = read_settings().clickhouse if data is None else demo_clickhouse(data)
     try:
-        names, rows = asyncio.run(ask(settings, *calibration_query(weights, scale)))
+        found = (
+            _of_file(facts, weights, scale)
+            if facts is not None
+            else _of_clickhouse(data, weights, scale)
+        )
     except (ClickHouseError, OSError) as error:
         fail(str(error))
-    found = calibration(dict(zip(names, rows[0], strict=True)))
     if not found.answers:
         fail(f"no effort question on a scale of {scale} was answered", Exit.NOTHING_READ)
     typer.echo(f"n {found.answers} answers of {found.journeys} journeys")
@@ -63,6 +72,20 @@ def calibrate(
     for name, (title, _) in PARTS.items():
         typer.echo(f"{title:26}{weights[name]:>8g}{_told(found.parts[name])}")
     typer.echo(f"{'effort':34}{_told(found.whole)}")
+
+
+def _of_file(file: Path, weights: Weights, scale: int) -> Calibration:
+    try:
+        with file.open(encoding="utf-8") as lines:
+            return calibration_of(by_kind(lines), weights, scale)
+    except ValueError as error:
+        fail(f"{file}: {error}", Exit.BAD_INPUT)
+
+
+def _of_clickhouse(data: Path | None, weights: Weights, scale: int) -> Calibration:
+    settings = read_settings().clickhouse if data is None else demo_clickhouse(data)
+    names, rows = asyncio.run(ask(settings, *calibration_query(weights, scale)))
+    return calibration(dict(zip(names, rows[0], strict=True)))
 
 
 def _weights(exhibit: Path | None) -> Weights:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping, Sequence
+from statistics import correlation
 from typing import Any, Final, NamedTuple
 
 from pipeline.kpi import catalogue
@@ -111,6 +113,50 @@ def calibration(row: Mapping[str, Any]) -> Calibration:
         row["answers"], row["journeys"], agreement("whole"),
         {name: agreement(name) for name in PARTS},
     )  # fmt: skip
+
+
+def calibration_of(
+    kinds: Mapping[str, Sequence[Mapping[str, Any]]], weights: Weights, scale: int
+) -> Calibration:
+    """The same as the query says of a table, of facts by kind."""
+    journeys = {fact["interaction_id"]: fact for fact in kinds.get("journey", ())}
+    journey_of = {
+        fact["interaction_id"]: fact["journey_id"]
+        for fact in kinds.get("contact", ())
+        if fact["part"] == "interaction"
+    }
+    pairs = [
+        (journeys[journey_of[fact["interaction_id"]]], float(fact["score"]))
+        for fact in kinds.get("survey", ())
+        if (fact["question"], fact["credit"], fact["scale"]) == ("ces", "last", scale)
+        and fact["score"] is not None
+        and journey_of.get(fact["interaction_id"]) in journeys
+    ]
+    scores = [score for _, score in pairs]
+    efforts = [parts(journey, weights) for journey, _ in pairs]
+    counts = [parts(journey, dict.fromkeys(PARTS, 1.0)) for journey, _ in pairs]
+
+    def agreement(values: Sequence[float]) -> Agreement:
+        return Agreement(_correlation(_ranks(values), _ranks(scores)), _correlation(values, scores))
+
+    return Calibration(
+        len(pairs), len({journey["interaction_id"] for journey, _ in pairs}),
+        agreement([sum(effort.values()) for effort in efforts]),
+        {name: agreement([count[name] for count in counts]) for name in PARTS},
+    )  # fmt: skip
+
+
+def _ranks(values: Sequence[float]) -> list[float]:
+    """Ranks from 1 on; what is equal has the mean of its ranks."""
+    ordered = sorted(values)
+    return [(bisect_left(ordered, v) + bisect_right(ordered, v) + 1) / 2 for v in values]
+
+
+def _correlation(left: Sequence[float], right: Sequence[float]) -> float | None:
+    """Pearson's; None where one is constant, or there are fewer than two."""
+    if min(len({*left}), len({*right})) < 2:
+        return None
+    return correlation(left, right)
 
 
 def _number(found: float) -> float | None:

@@ -46,8 +46,8 @@ async def from_clickhouse(key: str, ask: Ask) -> Facts:
     )
 
 
-def from_replay(key: str, lines: Iterable[str]) -> Facts:
-    """The same of what ``cxstream replay --emit facts --json`` printed.
+def by_kind(lines: Iterable[str]) -> dict[str, list[Fact]]:
+    """Facts that ``cxstream replay --emit facts --json`` printed, by their kind.
 
     Raises:
         ValueError: a line is not one of these.
@@ -60,6 +60,12 @@ def from_replay(key: str, lines: Iterable[str]) -> Facts:
                 kinds.setdefault(fact["kind"], []).append(fact)
         except (ValueError, TypeError, KeyError) as error:
             raise ValueError(f"line {number}: expected a fact as one JSON object") from error
+    return kinds
+
+
+def from_replay(key: str, lines: Iterable[str]) -> Facts:
+    """The same of what a replay printed. Raises as :func:`by_kind`."""
+    kinds = by_kind(lines)
     whole = [fact for fact in kinds.get("contact", []) if fact["part"] == "interaction"]
     names = {f["journey_id"] for f in whole if key in (f["interaction_id"], f["customer_key"])}
     contacts = [fact for fact in whole if fact["journey_id"] in names]
