@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from itertools import permutations
 
 import pytest
@@ -34,6 +35,7 @@ from tests.counterexamples.center import (
     stage,
     told,
 )
+from tests.properties.stories import START
 from tests.properties.test_stages import differences, in_one_go, published
 from tests.properties.world import World, newest_facts
 
@@ -261,6 +263,37 @@ def test_10_what_time_changes_after_a_log_was_made_anew_is_stored():
     table = newest_facts([*old.logs[FACTS, 0], *new.logs[FACTS, 0]])
     sessions = [fact for fact in table if fact["kind"] == "handling_segment"]
     assert [session["left_ms"] is not None for session in sessions] == [True, True, True]
+
+
+def test_10_so_is_what_a_schedule_changes():
+    """Working time is cut at each edge of a schedule as the clock passes it."""
+    plan = plan_of("login_time", by="site")
+    ann = {"performer_id": "ann", "queue": ""}
+    rows = [told("performer_state", 0, "ann", state="available", **ann)]
+    for number, (activity, begin, end) in enumerate(
+        (("on_queue", 0, 90), ("break", 20, 25), ("training", 40, 45), ("break", 60, 65))
+    ):
+        rows.append(
+            told(
+                "plan", number - 100, f"entry{number}", plan="schedule", value=1.0,
+                activity=activity, starts_at=START + timedelta(minutes=begin),
+                ends_at=START + timedelta(minutes=end), **ann,
+            )
+        )  # fmt: skip
+    old, new = World(plan, 1), World(plan, 1)
+    say(old, *rows)
+    for minutes in (1, 21, 26, 41, 46, 61):
+        let_pass(old, minutes * MINUTE, ticks=2)
+    # The process ended in the second break; what reads it all again comes to its end.
+    say(new, *rows)
+    for minutes in (62, 70):
+        let_pass(new, minutes * MINUTE, ticks=2)
+    table = newest_facts([*old.logs[FACTS, 0], *new.logs[FACTS, 0]])
+    whole = World(plan, 1)
+    say(whole, *rows)
+    let_pass(whole, 70 * MINUTE + 1, ticks=1)
+    assert table == newest_facts(whole.logs[FACTS, 0])
+    assert len([fact for fact in table if fact["kind"] == "performer_time"]) == 7
 
 
 # --- 11: upgrades ---------------------------------------------------------------------------------

@@ -119,7 +119,7 @@ class Trial:
             found = sum(w.metric("cx_owned_partitions", stage="lifecycle") for w in self.running)
             return found >= PARTITIONS or not worker.running
 
-        wait_for(owned, "all partitions of lifecycle to be owned", 40)
+        wait_for(owned, "all partitions of lifecycle to be owned", 120)
         assert worker.running or point, worker.tail()
         return worker
 

@@ -25,7 +25,7 @@ from tests.faults.checker import committed_now
 from tests.faults.load import load
 from tests.faults.proxy import Proxy
 from tests.faults.trial import Death, Trial, trial
-from tests.integration.site import Process, wait_for
+from tests.integration.site import PARTITIONS, Process, wait_for
 from tests.soak.conftest import minutes
 from tests.soak.paced import Paced
 
@@ -97,10 +97,15 @@ class Soak:
         self._paced.owned(by=2)
         return worker
 
+    def _one_at_work(self) -> Process:
+        """A worker with partitions: a fault of one without would break nothing."""
+        running = self._trial.running
+        busy = [w for w in running if w.metric("cx_owned_partitions", stage="lifecycle") > 0]
+        return self._choose.choice(busy)
+
     def kill(self) -> None:
         """SIGKILL of one that had partitions; an heir begins where it committed."""
-        victim = self._choose.choice(self._trial.running)
-        assert victim.metric("cx_owned_partitions", stage="lifecycle") > 0, "it did nothing"
+        victim = self._one_at_work()
         victim.kill()
         assert victim.wait(10) == -signal.SIGKILL
         death = self._trial.death("lifecycle")
@@ -109,12 +114,15 @@ class Soak:
 
     def freeze(self) -> None:
         """SIGSTOP until the group has given its partitions to others; then it wakes."""
-        victim = self._choose.choice(self._trial.running)
+        victim = self._one_at_work()
         victim.signal(signal.SIGSTOP)
         wait_for(lambda: victim.status == "stopped", "the worker to stop", 10)
         others = [worker for worker in self._trial.running if worker is not victim]
         self._paced.until(
-            lambda: sum(w.metric("cx_owned_partitions", stage="lifecycle") for w in others) >= 4,
+            lambda: (
+                sum(w.metric("cx_owned_partitions", stage="lifecycle") for w in others)
+                >= PARTITIONS
+            ),
             "others to own all of its partitions",
         )
         self._paced.progress("lifecycle")
