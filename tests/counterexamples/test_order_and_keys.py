@@ -50,6 +50,25 @@ def test_12_of_two_contents_under_one_id_and_version_the_greater_hash_wins(order
     assert known == newer
 
 
+def test_12_what_is_told_twice_counts_once():
+    plan = plan_of("transfer_rate", "handled")
+    rows = [
+        told("accepted", 0, performer_id="ann"),
+        told("transfer", 30, performer_id="ann", transfer_kind="blind", to_performer_id="bob"),
+        told("accepted", 40, performer_id="bob", via="transfer"),
+        told("completed", 90, performer_id="bob"),
+    ]
+    world = World(plan, 1)
+    say(world, *rows, *rows)
+    world.run()
+    say(world, *rows[::-1])
+    let_pass(world, 100)
+    (whole,) = [fact for fact in world.facts() if fact["kind"] == "interaction"]
+    assert whole["transfers"] == 1
+    assert stage(world, "lifecycle").memory.duplicates == 8
+    assert world.facts() == in_one_go(plan, events(rows), START_MS + 100_000).facts()
+
+
 def test_13_a_late_message_joins_two_sessions_and_the_second_is_gone():
     """Web chats part where a new start follows 24 hours of silence; a row can be deleted."""
     plan = plan_of("interactions", by="channel")

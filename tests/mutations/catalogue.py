@@ -176,7 +176,7 @@ MUTATIONS = (
         "tests/properties/test_fold.py::test_every_order_gives_the_same_rows"),
     Mutation("2 R2", "what is told twice counts twice", ADMISSION,
         (("place = by_id.get(event.event_id)", "place = None"),),
-        "tests/properties/test_fold.py::test_every_cut_into_batches_and_every_duplicate"),
+        ORDER + "test_12_what_is_told_twice_counts_once"),
     Mutation("2 R2", "the content that came last wins", ADMISSION,
         (("if newer > (known.record_version, known.content_hash):",
           "if event.record_version >= known.record_version:"),),
