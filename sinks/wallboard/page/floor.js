@@ -22,6 +22,7 @@ export class Floor {
     const head = [...names.map((name) => element("th", { scope: "col" }, name)),
       ...states.map((state) => element("th", { scope: "col", class: "number" }, WORDS[state] ?? state))];
     this.node.replaceChildren(element("table", {},
+      element("caption", {}, "Below each number: the longest in this state"),
       element("thead", {}, element("tr", {}, ...head)),
       element("tbody", {}, ...floor.map((row) => line(row, states)))));
   }
@@ -32,5 +33,5 @@ function line({ cell, counts, longest }, states) {
   return element("tr", {}, ...words.map((word) => element("th", { scope: "row" }, word)),
     ...states.map((state) => element("td", { class: "number" },
       element("b", {}, format.count(counts[state] ?? 0)),
-      element("small", {}, state in longest ? `longest ${format.shown(longest[state], "seconds")}` : ""))));
+      element("small", {}, ...(state in longest ? [element("span", {}, "longest "), format.shown(longest[state], "seconds")] : [])))));
 }
