@@ -225,11 +225,17 @@ def facts_passed(place: Site, since: Mapping[tuple[str, int], int]) -> int:
 
 
 def torn(place: Site, topics: Iterable[str]) -> int:
-    """Records in ``topics`` that no reader of committed records ever sees: those fenced off."""
-    found = 0
+    """How many records in ``topics`` no reader of committed records ever sees: those fenced off."""
+    return len(torn_records(place, topics))
+
+
+def torn_records(place: Site, topics: Iterable[str]) -> set[tuple[str, int, int]]:
+    """Where such records lie: topic, partition, offset; open transactions are among them."""
+    found: set[tuple[str, int, int]] = set()
     for topic in topics:
         committed = {(r.partition, r.offset) for r in place.read(topic)}
-        found += len(_positions(place, topic, "read_uncommitted") - committed)
+        more = _positions(place, topic, "read_uncommitted") - committed
+        found |= {(topic, *position) for position in more}
     return found
 
 
