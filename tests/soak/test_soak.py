@@ -34,7 +34,7 @@ pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]
 MINUTES = minutes("SOAK_MINUTES", 30)
 SEED = int(os.environ.get("SOAK_SEED") or 17)
 SESSION_TIMEOUT_MS = 6_000
-EVENTS_A_MINUTE = 1_200
+EVENTS_A_MINUTE = 1_500
 MEMORY_BOUND_MB = 600.0
 FULL: Final = {
     "kill -9": 30, "SIGSTOP": 10, "broker restarts": 5, "ClickHouse outages": 5,
@@ -81,7 +81,8 @@ class Soak:
     def run(self, faults: list[str]) -> None:
         """Let each fault strike at its time, and count those that hit."""
         for number, name in enumerate(faults, 1):
-            self._paced.until_passed(number / (len(faults) + 1))
+            self._paced.most = number / (len(faults) + 1)
+            self._paced.until_passed(self._paced.most)
             self._paced.progress(self._choose.choice(ROLES))
             self._strike[name]()
             self.hit[name] += 1
