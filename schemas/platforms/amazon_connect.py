@@ -1,7 +1,8 @@
 """Amazon Connect: contact events, contact records and agent events.
 
-Contact events come in their EventBridge envelope or bare, in JSON lines, arrays, or concatenated as
-Firehose writes them. The case of keys varies within one payload and is ignored.
+Contact events come in their EventBridge envelope or bare, in JSON lines, arrays, concatenated as
+Firehose writes them, or as batches of Kinesis and Firehose (``Records``, their data in Base64). The
+case of keys varies within one payload and is ignored.
 
 | contact event | unified |
 | --- | --- |
@@ -49,7 +50,12 @@ by the id at the end of the ARN, which all of them tell.
 
 from __future__ import annotations
 
-from typing import Any, Final
+import base64
+import binascii
+from collections.abc import Iterable, Iterator
+from typing import Any, BinaryIO, Final
+
+import msgspec
 
 from schemas.platforms._connect_agent import AGENT_EVENTS, agent_event, agent_performer
 from schemas.platforms._connect_common import root_id
@@ -59,6 +65,7 @@ from schemas.platforms.base import (
     Options,
     Parsed,
     Platform,
+    decode_json,
     elements,
     fallback_key,
     first_document,
@@ -68,16 +75,24 @@ from schemas.platforms.base import (
 )
 from schemas.platforms.jsonfile import split_json
 from schemas.platforms.node import Node
-
-split = split_json
+from schemas.platforms.records import Oversized
 
 _SEGMENTS: Final = frozenset({"STARTED", "SEGMENTS", "COMPLETED", "FAILED"})
+
+
+def split(stream: BinaryIO) -> Iterator[bytes | Oversized]:
+    """Cut a file into events and records, batches of a stream too."""
+    for record in split_json(stream):
+        if isinstance(record, bytes) and b'ecords"' in record:
+            yield from _batch_of(record)
+        else:
+            yield record
 
 
 def key(payload: bytes) -> bytes:
     """Return the first contact of the chain; ``performer:`` and the agent for agent events."""
     try:
-        native = Node(first_document(payload, elements))
+        native = Node(first_document(payload, _natives))
         detail = native.node("detail") or native
         if _is_agent_event(detail):
             return id_key(f"performer:{agent_performer(detail)}", payload)
@@ -92,7 +107,41 @@ def parse(payload: bytes, options: Options) -> Parsed:
     Raises:
         BadPayload: the payload is nothing that Connect sends, or lacks what it must have.
     """
-    return parse_documents(payload, elements, lambda native: _convert(native, options))
+    return parse_documents(payload, _natives, lambda native: _convert(native, options))
+
+
+def _natives(document: Any) -> Iterable[Any]:
+    """Open arrays, and batches in which a stream hands records to a function."""
+    for item in elements(document):
+        batch = _records(item)
+        yield from map(_packed, batch) if batch else (item,)
+
+
+def _records(item: Any) -> list[Any]:
+    """Records of a batch: ``Records`` of Kinesis, ``records`` of Firehose."""
+    found = item.get("Records", item.get("records")) if isinstance(item, dict) else None
+    return found if isinstance(found, list) else []
+
+
+def _packed(record: Any) -> Any:
+    """What a record of a batch holds, which is JSON in Base64; another record stays."""
+    holder = record.get("kinesis", record) if isinstance(record, dict) else None
+    data = holder.get("data") if isinstance(holder, dict) else None
+    if not isinstance(data, str):
+        return record
+    try:
+        return decode_json(base64.b64decode(data, validate=True))
+    except binascii.Error:
+        raise BadPayload("invalid_event", "data of a stream's record: expected Base64") from None
+
+
+def _batch_of(payload: bytes) -> Iterator[bytes]:
+    try:
+        documents = list(_natives(decode_json(payload)))
+    except BadPayload:
+        yield payload
+        return
+    yield from map(msgspec.json.encode, documents)
 
 
 def _convert(fields: dict[str, Any], options: Options) -> Parsed:

@@ -32,7 +32,7 @@ def _gauges(folder: Path) -> dict[str, float]:
 def _follow_the_page(folder: Path, environment: dict[str, str]) -> None:
     with running(folder, _live) as runner:
         runner.environment.update(environment)
-        assert runner.run(blocks(PAGE)) == 3 - len(runner.missing[:1])
+        assert runner.run(blocks(PAGE)) == 4 - len(runner.missing[:1])
         if not runner.missing:
             assert _gauges(folder) == {"offered": 2.0, "asa": 12.0, "aht": 240.0}
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import json
 
 import pytest
@@ -625,6 +626,38 @@ def test_a_supervisor_who_listens_serves_nobody():
     listening = contact("CONNECTED") | {"InitiationMethod": "MONITOR"}
     native = agent_event(snapshot(contacts=[listening]), snapshot())
     assert [event["kind"] for event in told(native)] == ["performer_state"]
+
+
+def packed(native):
+    return base64.b64encode(json.dumps(native).encode()).decode()
+
+
+@pytest.mark.parametrize(
+    "batch",
+    [
+        {"Records": [{"kinesis": {"data": packed(RECORD), "partitionKey": "k"}},
+                     {"kinesis": {"data": packed(detail("INITIATED"))}}]},
+        {"records": [{"recordId": "1", "data": packed(RECORD)},
+                     {"recordId": "2", "data": packed(detail("INITIATED"))}]},
+    ],
+)  # fmt: skip
+def test_batches_of_streams_are_their_records(batch):
+    outcome = read("amazon_connect", json.dumps(batch, indent=2).encode())
+    assert (outcome.records, outcome.keys, outcome.refused) == (2, {b"c1"}, [])
+    assert outcome.events == [*parsed(RECORD).events, *parsed(detail("INITIATED")).events]
+    assert list(parsed(batch).events) == outcome.events
+    assert key(json.dumps(batch).encode()) == b"c1"
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"), [("%%%", "invalid_event"), (packed("x")[:-3], "invalid_event"),
+                         ("e30x", "bad_json"), (None, "invalid_event")]
+)  # fmt: skip
+def test_a_batch_that_cannot_be_opened_is_refused_as_it_is(data, reason):
+    payload = json.dumps({"Records": [{"kinesis": {"data": data}}]}).encode()
+    outcome = read("amazon_connect", payload)
+    assert (outcome.records, outcome.refused) == (1, [reason])
+    assert key(payload) == fallback_key(payload)
 
 
 def test_seconds_written_as_floats():

@@ -23,6 +23,7 @@ from .test_amazon_connect import (
     contact,
     detail,
     enveloped,
+    packed,
     snapshot,
 )
 from .test_asterisk_queue_log import line, row
@@ -44,6 +45,7 @@ JSON_GOOD: dict[str, list[Any]] = {
         RECORD | {"Attributes": {"csat": "4"}},
         RECORD | {"Agent": None},
         agent_event(snapshot(contacts=[contact("CONNECTED_ONHOLD")]), snapshot("Lunch")),
+        {"Records": [{"kinesis": {"data": packed(RECORD)}}]},
     ],
     "asterisk_queue_log": [row(), row(event="ATTENDEDTRANSFER", data1="LINK"), row(event="PAUSE")],
     "bank_call_log": [],
