@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from pipeline.kpi.catalogue import CompiledKpi
+from pipeline.kpi.catalogue import CompiledKpi, CompiledPart
 
 _SCALES: Final = {"seconds": r"\frac{1}{1000} \cdot ", "points": r"100 \cdot "}
 _READS: Final = {
@@ -48,7 +48,7 @@ def _value(kpi: CompiledKpi) -> str:
 
 
 def _composite(kpi: CompiledKpi) -> str:
-    scale = _SCALES.get(kpi.unit, "")
+    scale = r"10^{-6} \cdot " if kpi.micro else _SCALES.get(kpi.unit, "")
     of_grid = "" if kpi.grid == "window" else rf"\sum_{{i \in W / \text{{{kpi.grid}}}}} "
     at = "W" if kpi.grid == "window" else "i"
     if kpi.total or kpi.unit == "count":
@@ -58,7 +58,7 @@ def _composite(kpi: CompiledKpi) -> str:
 
 def _rows(kpi: CompiledKpi) -> list[str]:
     if kpi.combination is not None:
-        return []
+        return [_sum_of(part, kpi) for part in kpi.parts]
     part = kpi.part
     conditions = ["P(r)"]
     if kpi.gauge:
@@ -72,3 +72,17 @@ def _rows(kpi: CompiledKpi) -> list[str]:
     fact = part.fact.replace("_", r"\_")
     told = r",\ ".join(conditions)
     return [rf"R(W) = \{{\, r \in \text{{{fact}}} : {told} \,\}}"]
+
+
+def _sum_of(part: CompiledPart, kpi: CompiledKpi) -> str:
+    """What a part of a composite adds up, over the window or an interval of its grid."""
+    at = "W" if kpi.grid == "window" else "i"
+    name, fact = (text.replace("_", r"\_") for text in (part.name, part.fact))
+    t, u, n, p = (rf"{symbol}_{{\mathrm{{{name}}}}}(r)" for symbol in "tuNP")
+    if part.until is None:
+        what, where = n, rf"{t} \in {at}"
+    else:
+        what = rf"{n}\, \left| [{t}, {u}) \cap {at} \right|"
+        where = rf"[{t}, {u}) \cap {at} \neq \emptyset"
+    rows = rf"r \in \text{{{fact}}} : {p},\ {where}"
+    return rf"\mathrm{{{name}}}({at}) = \sum_{{{rows}}} {what}"

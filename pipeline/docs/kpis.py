@@ -19,6 +19,7 @@ from pipeline.kpi.catalogue import GROUPS, CompiledKpi, Definition
 from pipeline.kpi.definition import Counting
 from pipeline.kpi.parameters import ParameterSpec
 from pipeline.kpi.warehouse import query
+from schemas.facts import FACT_KINDS
 from schemas.presets import load_preset, preset_names
 
 FOLDER: Final = "docs/kpis"
@@ -44,7 +45,7 @@ _UNITS: Final = (
     ("count", "the numerator"),
     ("ratio", "numerator / denominator, with its Wilson 95 % interval where it is a proportion"),
     ("seconds", "numerator / denominator / 1000"),
-    ("score", "numerator / denominator; journey scores are in millionths"),
+    ("score", "numerator / denominator; some numerators are in millionths, as their pages say"),
     ("points", "100 * numerator / denominator"),
 )
 _ATTRIBUTIONS: Final = (
@@ -130,6 +131,7 @@ def _page(definition: Definition, kpi: CompiledKpi, examples: Iterable[tuple[str
         f"`{definition.id}` version {definition.version}, of [{GROUPS[definition.group]}]"
         f"(README.md#{_anchor(GROUPS[definition.group])}): {definition.unit}, "
         f"{_BETTER[definition.direction]}; from {facts}, by {definition.attribution}.\n",
+        f"{_joined(definition.means)} {_rows_are(kpi)}\n",
         f"**Beware.** {' '.join(definition.traps.split())}\n",
         _formula(definition, kpi),
     ]
@@ -146,6 +148,15 @@ def _page(definition: Definition, kpi: CompiledKpi, examples: Iterable[tuple[str
     cited = ", ".join(f"[{name}](README.md#sources)" for name in definition.source)
     parts.append(f"Source: {cited or _OWN}.\n")
     return "\n".join(parts)
+
+
+def _rows_are(kpi: CompiledKpi) -> str:
+    """What a row is of each kind of fact that is counted."""
+    told = []
+    for fact in dict.fromkeys(part.fact for part in kpi.parts):
+        about = (FACT_KINDS[fact].__doc__ or "").partition("\n")[0]
+        told.append(f"A row of {code(fact)} is {about[:1].lower() + about[1:]}")
+    return " ".join(told)
 
 
 def _anchor(title: str) -> str:
@@ -211,7 +222,7 @@ def _formula(definition: Definition, kpi: CompiledKpi) -> str:
         )
     if variants := [_variant(v.when, v.model_dump(exclude={"when"}, exclude_none=True))
                     for v in definition.variants]:  # fmt: skip
-        told.append("```text\n" + "\n".join(variants) + "\n```\n")
+        told.append("Variants:\n\n```text\n" + "\n".join(variants) + "\n```\n")
     return "\n".join(told)
 
 

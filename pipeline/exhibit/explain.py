@@ -65,6 +65,7 @@ def _entry(
     preset = preset_of(exhibit)
     chosen = _chosen(definition, entry, preset)
     yield "KPI", f"{kpi.id} version {kpi.version}, {kpi.unit}"
+    yield "means", " ".join(definition.means.split())
     yield "value", words.value(kpi)
     if kpi.parameters:
         yield "parameters", words.parameters(kpi.parameters)

@@ -77,6 +77,8 @@ def value(kpi: CompiledKpi) -> str:
         told = {"max": "the largest numerator", "min": "the smallest numerator"}[extreme.pop()]
         return told + (", in seconds" if kpi.unit == "seconds" else "")
     has_interval = kpi.unit == "ratio" and kpi.proportion and kpi.attribution != "clip"
+    if kpi.micro:
+        return "numerator / denominator / 10^6, since the numerator is in millionths"
     return UNITS[kpi.unit] + (", with its 95 % interval" if has_interval else "")
 
 

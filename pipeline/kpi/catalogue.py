@@ -56,6 +56,7 @@ GROUPS: Final = {
     "governance": "AI governance",
     "journey": "Service journeys",
     "workforce": "Workforce",
+    "planning": "Forecasts and staffing",
     "people": "People",
     "cost": "Cost",
 }

@@ -108,6 +108,7 @@ class Definition(Row):
     version: int = Field(ge=1)
     group: str
     title: str
+    means: str = ""
     unit: Unit
     direction: Direction
     attribution: Attribution

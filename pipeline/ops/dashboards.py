@@ -204,6 +204,7 @@ def _workforce(
     yield split["site"]
     yield split["vendor"]
     yield from _group(exhibit, listed, "workforce")
+    yield from _group(exhibit, listed, "planning")
     yield from _group(exhibit, listed, "people")
     yield from _group(exhibit, listed, "handling")
     yield table("By performer", Ask(queries.PERFORMERS, sql=True), width=_WHOLE, height=10)

@@ -33,6 +33,8 @@ INTERACTIONS = int(os.environ.get("CXSTREAM_AUDIT_INTERACTIONS", "2000"))
 CLOCK_MS = START_MS + 8 * DAY_MS
 DATABASE = "audited"
 EXHIBITS = tuple(Path(__file__).with_name(name) for name in ("exhibit.yaml", "people.yaml"))
+SESSION_TIMEOUT_MS = 20_000
+"""A killed worker is missed that late; a slow one on a busy machine is not taken for dead."""
 AHEAD = 20_000
 """Records written before intake has taken them: a kill meets a pipeline that is busy."""
 
@@ -74,11 +76,12 @@ def run(
         site(
             kafka.bootstrap, tmp_path_factory.mktemp("site"),
             clickhouse=clickhouse, database=DATABASE, exhibits=EXHIBITS,
+            session_timeout_ms=SESSION_TIMEOUT_MS,
         ) as place,
     ):  # fmt: skip
         feed(place, events)
         place.tick(CLOCK_MS)
-        place.drain(600, alive=place.workers[-1:])
+        place.drain(1_800, alive=place.workers[-1:])
         reports = audit(place)
         yield Run(place, len(events), time.monotonic() - began, reports)
 

@@ -297,6 +297,14 @@ def test_an_exhibit_is_checked_against_the_catalogue_with_places():
     ]
 
 
+@pytest.mark.parametrize("definition", CATALOGUE.definitions.values(), ids=lambda d: d.id)
+def test_every_kpi_says_what_it_is_in_one_sentence(definition):
+    told = " ".join(definition.means.split())
+    assert told.endswith(".")
+    assert 20 < len(told) < 120
+    assert ". " not in told
+
+
 @pytest.mark.parametrize(
     ("wanted", "hint"),
     [
