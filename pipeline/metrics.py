@@ -68,6 +68,16 @@ RESTORES_FAILED = Counter(
     "cx_restores_failed", "Attempts to restore a partition that failed.", ["stage"],
     registry=REGISTRY,
 )  # fmt: skip
+GONE = Counter(
+    "cx_gone_records", "Records that were removed from the log before they were read.", ["stage"],
+    registry=REGISTRY,
+)  # fmt: skip
+HEARTBEAT = Gauge(
+    "cx_heartbeat_timestamp_seconds",
+    "When the oldest of the last heartbeats that a stage committed was written at the way in.",
+    ["stage"],
+    registry=REGISTRY,
+)
 LAG = Gauge(
     "cx_lag_records",
     "Records that can be read and are not done yet.",

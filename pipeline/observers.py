@@ -17,6 +17,7 @@ class StageMetrics(Observer):
         """Counters of failures begin at 0: one born with its first count shows no increase."""
         metrics.CHECKPOINTS_FAILED.labels(stage)
         metrics.RESTORES_FAILED.labels(stage)
+        metrics.GONE.labels(stage)
 
     def assigned(self, stage: str, owned: int, total: int) -> None:  # noqa: ARG002
         """The group has spoken."""
@@ -26,6 +27,10 @@ class StageMetrics(Observer):
     def restore_failed(self, stage: str, topic: str, partition: int, error: Exception) -> None:  # noqa: ARG002
         """An attempt to restore failed."""
         metrics.RESTORES_FAILED.labels(stage).inc()
+
+    def skipped(self, stage: str, topic: str, partition: int, records: int) -> None:  # noqa: ARG002
+        """Records are gone."""
+        metrics.GONE.labels(stage).inc(records)
 
     def restoring(self, stage: str, topic: str, partition: int) -> None:
         """A partition is not ready yet."""

@@ -32,7 +32,10 @@ def broker_of(settings: Settings, bootstrap: str) -> Broker:
     if settings.security_protocol in ("SSL", "SASL_SSL"):
         ca = str(settings.ssl_ca_file) if settings.ssl_ca_file else None
         security["ssl_context"] = ssl.create_default_context(cafile=ca)
-    return Broker(bootstrap, session_timeout_ms=settings.session_timeout_ms, security=security)
+    return Broker(
+        bootstrap, session_timeout_ms=settings.session_timeout_ms, security=security,
+        skips_gone=settings.gone_records == "skip",
+    )  # fmt: skip
 
 
 def wiring_of(settings: Settings, broker: Broker, exhibits: Sequence[Exhibit]) -> Wiring:
@@ -53,6 +56,7 @@ def wiring_of(settings: Settings, broker: Broker, exhibits: Sequence[Exhibit]) -
         roles=settings.roles,
         tick_seconds=settings.tick_seconds,
         wall_clock=settings.ticks == "wall",
+        heartbeat_seconds=settings.heartbeat_seconds,
         refusal_limit=partial(RefusalLimit, settings.refused_streak, settings.refused_ratio),
         shared_after=settings.shared_after,
         health=Health(settings.live_seconds),

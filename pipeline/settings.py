@@ -62,6 +62,11 @@ class Settings(BaseSettings):
         None, description="certificates to trust; those of the system if empty"
     )
 
+    gone_records: Literal["stop", "skip"] = Field(
+        "stop",
+        description="records that were removed from the log before they were read: end, or count "
+        "them and go on",
+    )
     roles: tuple[Role, ...] = Field(ROLES, description="stages this worker runs")
     platforms: tuple[str, ...] = Field(("interactions",), description="platforms taken in")
     platform_options: tuple[str, ...] = Field(
@@ -88,6 +93,9 @@ class Settings(BaseSettings):
     metrics_port: Annotated[int, Field(ge=0, le=65_535)] = Field(
         0, description="port of /metrics, 0 for any free one"
     )
+    metrics_cells: Annotated[int, Field(ge=1, le=100_000)] = Field(
+        1_000, description="cells of an exhibit that /metrics shows; the others are only counted"
+    )
     live_seconds: Annotated[float, Field(ge=1, le=3600)] = Field(
         LIVE_SECONDS, description="work without progress for longer is stuck: /health/live is 503"
     )
@@ -101,6 +109,9 @@ class Settings(BaseSettings):
     )
     tick_seconds: Annotated[float, Field(ge=0.1, le=60)] = Field(
         1.0, description="how often the log's clock ticks"
+    )
+    heartbeat_seconds: Annotated[float, Field(ge=0, le=300)] = Field(
+        10.0, description="how often a heartbeat is written into each raw partition; 0: never"
     )
     ticks: Literal["wall", "external"] = Field(
         "wall", description="who writes ticks: this worker by its clock, or somebody else"

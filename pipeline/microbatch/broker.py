@@ -22,6 +22,7 @@ class Broker:
         request_timeout_ms: Longest wait for one answer of the broker.
         security: Further arguments for every aiokafka client (SASL, TLS).
         pacer: Makes writers wait for readers, for a broker that drops unread records.
+        skips_gone: Read on behind records that the broker removed unread, instead of ending.
     """
 
     bootstrap: str
@@ -31,3 +32,4 @@ class Broker:
     request_timeout_ms: int = 40_000
     security: dict[str, Any] = field(default_factory=dict)
     pacer: Pacer | None = None
+    skips_gone: bool = False

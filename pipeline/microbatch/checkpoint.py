@@ -7,9 +7,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from aiokafka.structs import OffsetAndMetadata
+
 from pipeline.microbatch import failpoints
 from pipeline.microbatch.batch import Batch
 from pipeline.microbatch.partitioner import partition_for
+from pipeline.microbatch.position import note_of
 from pipeline.microbatch.producer import BatchProducer, Outgoing
 
 if TYPE_CHECKING:
@@ -44,6 +47,7 @@ class Checkpoint:
         self.overlay: dict[bytes, bytes | None] = {}
         self.tombstone_headers: dict[bytes, Sequence[tuple[str, bytes]]] = {}
         self.callbacks: list[Callable[[], None]] = []
+        self._state: tuple[int, str] | None = None
         self.outside: list[Callable[[], Awaitable[None]]] = []
         #: Offset of the changelog behind the changes that were sent; None where it is not known.
         self._changes_end: int | None = None
@@ -135,6 +139,8 @@ class Checkpoint:
             return
         self.partition.store.apply(self.overlay, self._changes_end, began_seconds)  # 4
         self.partition.next_offset = self.batch.next_offset
+        if self._state is not None:
+            self.partition.key_count, self.partition.note = self._state
         for callback in self.callbacks:  # 5
             callback()
 
@@ -151,7 +157,12 @@ class Checkpoint:
 
     async def _commit_transaction(self, producer: BatchProducer, *, moved: bool) -> None:
         name = self.stage.name
-        offsets = {self.partition.tp: self.batch.next_offset} if moved else {}
+        keys = self.partition.keys_after(self.overlay) if self.stage.changelog else None
+        note = note_of(keys)
+        offsets = {}
+        # What is noted beside the offset tells the state, so it moves with either.
+        if moved or (self.overlay and self.stage.changelog):
+            offsets[self.partition.tp] = OffsetAndMetadata(self.batch.next_offset, note)
         await producer.begin()
         await producer.send(self.outputs)  # 1
         failpoints.hit(f"{name}.after_outputs")
@@ -159,3 +170,5 @@ class Checkpoint:
         failpoints.hit(f"{name}.after_state")
         await producer.commit(self.stage.group, offsets)  # 3
         failpoints.hit(f"{name}.after_commit")
+        if offsets:
+            self._state = keys or 0, note

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import aiokafka
 import structlog
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
-from aiokafka.errors import ConsumerStoppedError, KafkaError
+from aiokafka.errors import ConsumerStoppedError, KafkaError, OffsetOutOfRangeError
 from aiokafka.structs import TopicPartition
 from faust.transport.consumer import Consumer
 from faust.types import TP
@@ -24,6 +24,7 @@ from mode import Service
 from pipeline.microbatch.fetch import BulkConsumer
 from pipeline.microbatch.partition import Status
 from pipeline.microbatch.partitioner import partition_for
+from pipeline.microbatch.position import Committed, read_note
 
 log = structlog.get_logger(__name__)
 
@@ -69,7 +70,8 @@ class BatchConsumer(Consumer):  # type: ignore[misc]
             group_id=self.app.conf.id,
             partition_assignment_strategy=[StickyPartitionAssignor],
             enable_auto_commit=False,
-            auto_offset_reset="earliest",
+            # A position that the log does not hold is told, and judged at restore.
+            auto_offset_reset="none",
             isolation_level="read_committed" if broker.transactional else "read_uncommitted",
             session_timeout_ms=broker.session_timeout_ms,
             heartbeat_interval_ms=max(broker.session_timeout_ms // 5, 300),
@@ -98,16 +100,22 @@ class BatchConsumer(Consumer):  # type: ignore[misc]
 
     # --- what the stages use ------------------------------------------------------------------
 
-    async def committed(self, tp: TopicPartition) -> int:
-        """Committed offset of the group, else the beginning of the log."""
-        offset = await self._client.committed(tp)
-        if offset is None:
-            offset = (await self._client.beginning_offsets([tp]))[tp]
-        return int(offset)
+    async def committed(self, tp: TopicPartition) -> Committed:
+        """What the group has committed."""
+        found = await self._client._coordinator.fetch_committed_offsets([tp])
+        return read_note(found[tp]) if tp in found else Committed(None)
 
-    async def commit_offset(self, tp: TopicPartition, offset: int) -> None:
-        """Commit under the current generation. Raises ``KafkaError`` when it is stale."""
-        await self._client.commit({tp: offset})
+    async def bounds(self, tp: TopicPartition) -> tuple[int, int]:
+        """First offset of the log, and the one behind the last record that can be read."""
+        first = (await self._client.beginning_offsets([tp]))[tp]
+        return int(first), int((await self._client.end_offsets([tp]))[tp])
+
+    async def commit_offset(self, tp: TopicPartition, offset: int, note: str) -> None:
+        """Commit under the current generation, with a note on the state.
+
+        Raises ``KafkaError`` when the generation is stale.
+        """
+        await self._client.commit({tp: (offset, note)})
 
     def seek(self, tp: TopicPartition, offset: int) -> None:
         """Read ``tp`` from ``offset`` next; what was fetched before is thrown away."""
@@ -154,9 +162,17 @@ class BatchConsumer(Consumer):  # type: ignore[misc]
             await self._reading.wait()
             try:
                 await self._fetch_once()
+            except OffsetOutOfRangeError as error:
+                await self._lost_position(error)
             except KafkaError as error:
                 log.warning("fetch_failed", group=self.app.conf.id, error=repr(error))
                 await self.sleep(0.5)
+
+    async def _lost_position(self, error: OffsetOutOfRangeError) -> None:
+        """Begin partitions anew whose log does not hold the position that was asked for."""
+        for tp in error.args[0]:
+            for stage in self.app.stages:
+                await stage.lost_position(tp)
 
     async def _fetch_once(self) -> None:
         stages = self.app.stages

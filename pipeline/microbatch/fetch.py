@@ -10,17 +10,38 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Collection, Sequence
+from typing import Any, Final
 
+import msgspec
 from aiokafka import AIOKafkaConsumer
 from aiokafka.consumer.fetcher import FetchError
 from aiokafka.errors import ConsumerStoppedError, CorruptRecordException
 from aiokafka.structs import TopicPartition
 
 from pipeline.microbatch.batch import LogRecord
+from pipeline.microbatch.inflate import (
+    MAX_INFLATED_BYTES,
+    InflatesTooMuchError,
+    bound_decompression,
+)
 
 _READ_COMMITTED = 1
+NOT_UNPACKED_HEADER: Final = "cx-not-unpacked"
+"""Stands on the one record that takes the place of a batch that inflates too much; its value says
+of how many records."""
+
+bound_decompression()
+
+
+class StandIn(msgspec.Struct, frozen=True, gc=False):
+    """Takes the place of the records of a batch that is not unpacked."""
+
+    offset: int
+    timestamp: int
+    headers: Sequence[tuple[str, bytes]]
+    key: bytes | None = None
+    value: bytes | None = None
 
 
 class BulkConsumer(AIOKafkaConsumer):  # type: ignore[misc]
@@ -72,24 +93,26 @@ class BulkConsumer(AIOKafkaConsumer):  # type: ignore[misc]
                 result.check_raise()
             elif not result.check_assignment(tp):
                 self._forget(tp)
-            elif records := self._unpack(tp, result, enough):
-                found[tp] = records
-                count += len(records)
-                if count >= enough:
+            else:
+                records, full = self._unpack(tp, result, enough)
+                if records:
+                    found[tp] = records
+                    count += len(records)
+                if full or count >= enough:
                     break
         return found
 
-    def _unpack(self, tp: TopicPartition, result: Any, enough: int) -> list[LogRecord]:
+    def _unpack(self, tp: TopicPartition, result: Any, enough: int) -> tuple[list[LogRecord], bool]:
         part = result._partition_records
         try:
-            records = _unpack(part, enough)
+            records, full = _unpack(part, enough)
         except CorruptRecordException:
             self._forget(tp)
             raise
         result._update_position()
         if not part._records.has_next():
             self._forget(tp)
-        return records
+        return records, full
 
     def _forget(self, tp: TopicPartition) -> None:
         """Drop what was fetched of ``tp``, so that the fetcher asks for more."""
@@ -98,26 +121,41 @@ class BulkConsumer(AIOKafkaConsumer):  # type: ignore[misc]
         fetcher._notify(fetcher._wait_consume_future)
 
 
-def _unpack(part: Any, enough: int) -> list[LogRecord]:
+def _unpack(part: Any, enough: int) -> tuple[list[LogRecord], bool]:
     """Records of the next batches of aiokafka's ``PartitionRecords``, and its position behind them.
+
+    Also whether so many bytes were inflated that no more should be unpacked at once.
 
     Raises:
         CorruptRecordException: a batch does not have the checksum it says.
     """
     part._records_iterator = None  # a cycle that would keep the fetched bytes in memory
     found: list[LogRecord] = []
-    while part._records.has_next() and len(found) < enough:
+    inflated = 0
+    while part._records.has_next() and len(found) < enough and inflated < MAX_INFLATED_BYTES:
         batch = part._records.next_batch()
         if not batch.validate_crc():
             raise CorruptRecordException(f"Invalid CRC - {part._tp}")
         if not _is_hidden(part, batch):
-            records = list(batch)
+            records = _records_of(batch)
+            if batch.compression_type:
+                inflated += sum(len(record.value or b"") for record in records)
             if records and records[0].offset < part.next_fetch_offset:
                 # A fetch begins with the whole batch that holds the offset asked for.
                 records = [r for r in records if r.offset >= part.next_fetch_offset]
             found += records
         part.next_fetch_offset = batch.next_offset
-    return found
+    return found, inflated >= MAX_INFLATED_BYTES
+
+
+def _records_of(batch: Any) -> list[LogRecord]:
+    """Records of a batch; one that stands for them all where they would be too large."""
+    try:
+        return list(batch)
+    except InflatesTooMuchError:
+        told = str(batch.last_offset_delta + 1).encode()
+        last = batch.next_offset - 1
+        return [StandIn(last, batch.max_timestamp, ((NOT_UNPACKED_HEADER, told),))]
 
 
 def _is_hidden(part: Any, batch: Any) -> bool:

@@ -23,6 +23,9 @@ class Observer:
     def restore_failed(self, stage: str, topic: str, partition: int, error: Exception) -> None:
         """An attempt to restore a partition failed; another follows."""
 
+    def skipped(self, stage: str, topic: str, partition: int, records: int) -> None:
+        """``records`` records were removed from the log before the stage had read them."""
+
     def restored(self, stage: str, topic: str, partition: int, keys: int) -> None:
         """A partition is ready with ``keys`` keys of state."""
 
@@ -70,6 +73,10 @@ class Observers(Observer):
     def restore_failed(self, stage: str, topic: str, partition: int, error: Exception) -> None:
         """Tell all."""
         self._tell("restore_failed", stage, topic, partition, error)
+
+    def skipped(self, stage: str, topic: str, partition: int, records: int) -> None:
+        """Tell all."""
+        self._tell("skipped", stage, topic, partition, records)
 
     def restored(self, stage: str, topic: str, partition: int, keys: int) -> None:
         """Tell all."""

@@ -48,11 +48,16 @@ class Partition:
     state: Mapping[bytes, bytes] = field(init=False)
     memory: Any = None
     next_offset: int = 0
+    #: Keys of ``state``; counted here, since a store on disk counts by reading all.
+    key_count: int = 0
+    #: What stands beside the committed offset.
+    note: str = ""
     producer: BatchProducer | None = None
     #: Records of a batch at most; follows how long the last one took.
     most_records: int = MOST_RECORDS
     #: Records fetched while a checkpoint runs; the next batch.
     fetched: list[LogRecord] = field(default_factory=list)
+    fetched_bytes: int = 0
     last_batch_at: float = 0.0
     last_records_at: float = 0.0
     task: asyncio.Task[None] | None = None
@@ -84,6 +89,13 @@ class Partition:
         """Keep the state in ``store``, with what that holds."""
         self.store = store
         self.state = store.view
+
+    def keys_after(self, changes: Mapping[bytes, bytes | None]) -> int:
+        """How many keys the state has once ``changes`` are applied."""
+        state = self.state
+        return self.key_count + sum(
+            (value is not None) - (key in state) for key, value in changes.items()
+        )
 
     def load(self, records: Sequence[LogRecord]) -> None:
         """Apply changelog records in log order; a null value deletes the key."""

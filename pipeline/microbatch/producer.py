@@ -143,12 +143,10 @@ class BatchProducer:
         self._pacer.wrote(topic, partition, metadata.offset + records, records, size)
         return sent
 
-    async def commit(self, group: str, offsets: Mapping[TopicPartition, int]) -> None:
+    async def commit(self, group: str, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
         """Add ``offsets`` of ``group`` to the transaction and commit it."""
         if offsets:
-            await self._client.send_offsets_to_transaction(
-                {tp: OffsetAndMetadata(offset, "") for tp, offset in offsets.items()}, group
-            )
+            await self._client.send_offsets_to_transaction(offsets, group)
         await self._client.commit_transaction()
 
     async def close(self) -> None:

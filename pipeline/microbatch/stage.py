@@ -14,6 +14,7 @@ from aiokafka.structs import TopicPartition
 from pipeline.microbatch.batch import Batch, LogRecord
 from pipeline.microbatch.checkpoint import Checkpoint
 from pipeline.microbatch.partition import Partition, Status
+from pipeline.microbatch.position import BeyondEndError, LogGoneError, begin_at, check_state
 from pipeline.microbatch.producer import BatchProducer
 from pipeline.microbatch.restore import NotInLogError, read_log
 from pipeline.microbatch.store import MemoryStore, StoreError
@@ -24,11 +25,15 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _RETRY_SECONDS = (0.1, 0.5, 2.0, 5.0)
+_BEYOND_END_ATTEMPTS = 5
+"""Some 13 s: longer than a new leader needs to learn how far its log reaches."""
 _MARKER_SECONDS = 0.5
 _BATCH_SHARE = 0.1
 """Share of a session that a batch may take: partitions of all stages take turns."""
 MAX_FETCHED_AHEAD = 10_000
 """Records kept of a partition while its checkpoint runs; then it is not read on."""
+_MAX_BYTES_AHEAD = 16 * 1024 * 1024
+"""The same in bytes of values: some topics have records of a megabyte."""
 
 
 class Memory(Protocol):
@@ -120,7 +125,8 @@ class Stage:
     async def revoke(self, revoked: Iterable[TopicPartition], budget_seconds: float) -> None:
         """Give up ``revoked``. Running checkpoints get ``budget_seconds`` to finish.
 
-        Memory is kept aside: if the partition comes back untouched, it need not be restored.
+        Memory is kept aside: if the partition comes back untouched, it need not be restored. That
+        nobody touched it is told by the offset and what is noted beside it.
         """
         mine = [self.partitions[tp] for tp in revoked if tp in self.partitions]
         running = [p.task for p in mine if p.status is Status.BUSY and p.task is not None]
@@ -137,6 +143,8 @@ class Stage:
                     store=partition.store,
                     memory=partition.memory,
                     next_offset=partition.next_offset,
+                    key_count=partition.key_count,
+                    note=partition.note,
                 )
                 partition.use(MemoryStore())
             drops.append(self._drop(partition, close_memory=not clean))
@@ -177,6 +185,9 @@ class Stage:
             try:
                 await self._restore(partition, kept)
             except (KafkaError, OSError) as error:
+                if isinstance(error, BeyondEndError) and attempt == _BEYOND_END_ATTEMPTS:
+                    await self.failed(partition, LogGoneError(str(error)))
+                    return
                 tp, delay = partition.tp, _RETRY_SECONDS[min(attempt, len(_RETRY_SECONDS) - 1)]
                 attempt += 1
                 log.warning(
@@ -208,24 +219,38 @@ class Stage:
                 if topic not in self.partition_counts:
                     self.partition_counts[topic] = await producer.partitions(topic)
         committed = await app.batch_consumer.committed(tp)
-        partition.next_offset = committed
+        first, end = await app.batch_consumer.bounds(tp)
+        position = begin_at(tp, committed, first, end, skip=app.broker.skips_gone)
+        partition.next_offset, partition.note = position, committed.note
         read = 0
-        if kept is not None and kept.next_offset == committed and self._writes:
+        kept_as = None if kept is None else (kept.next_offset, kept.note)
+        if kept is not None and kept_as == (position, committed.note) and self._writes:
             partition.use(kept.store)
-            partition.memory = kept.memory
+            partition.memory, partition.key_count = kept.memory, kept.key_count
         else:
             if kept is not None:
                 self._close(kept)
             read = await self._load(partition)
+            partition.key_count = len(partition.state)
         if partition.dropped:
             return
-        app.batch_consumer.seek(tp, committed)
+        if self.changelog is not None:
+            check_state(self.name, tp, committed, partition.key_count)
+        if committed.offset is not None and position > committed.offset:
+            gone = position - committed.offset
+            log.warning(
+                "records_gone", stage=self.name, topic=tp.topic, partition=tp.partition,
+                offset=committed.offset, records=gone,
+            )  # fmt: skip
+            app.observer.skipped(self.name, tp.topic, tp.partition, gone)
+            await self.commit_offset(partition, position)
+        app.batch_consumer.seek(tp, position)
         partition.status = Status.IDLE
-        keys = len(partition.state)
+        keys = partition.key_count
         app.observer.restored(self.name, tp.topic, tp.partition, keys)
         log.info(
             "partition_ready", stage=self.name, topic=tp.topic, partition=tp.partition,
-            offset=committed, keys=keys, read=read,
+            offset=position, keys=keys, read=read,
         )  # fmt: skip
 
     async def _load(self, partition: Partition) -> int:
@@ -284,7 +309,11 @@ class Stage:
             p
             for p in self.partitions.values()
             if p.status is Status.IDLE
-            or (p.status is Status.BUSY and len(p.fetched) < MAX_FETCHED_AHEAD)
+            or (
+                p.status is Status.BUSY
+                and len(p.fetched) < MAX_FETCHED_AHEAD
+                and p.fetched_bytes < _MAX_BYTES_AHEAD
+            )
         ]
 
     async def deliver(self, partition: Partition, records: Sequence[LogRecord]) -> None:
@@ -301,6 +330,7 @@ class Stage:
                 return
         if partition.status is not Status.IDLE:
             partition.fetched.extend(records)
+            partition.fetched_bytes += sum(len(r.value) for r in records if r.value)
             return
         if len(records) > partition.most_records:
             partition.fetched[:0] = records[partition.most_records :]
@@ -342,7 +372,7 @@ class Stage:
 
     async def commit_offset(self, partition: Partition, offset: int) -> None:
         """Commit an offset under the group's generation, where there is no transaction."""
-        await self.app.batch_consumer.commit_offset(partition.tp, offset)
+        await self.app.batch_consumer.commit_offset(partition.tp, offset, partition.note)
 
     async def _commit(self, checkpoint: Checkpoint) -> None:
         partition = checkpoint.partition
@@ -369,6 +399,7 @@ class Stage:
                     await pacer.read(tp.topic, tp.partition, self.name, partition.next_offset)
                 if partition.fetched and partition.status is Status.IDLE:
                     records, partition.fetched = partition.fetched, []
+                    partition.fetched_bytes = 0
                     await self.deliver(partition, records)
 
     async def _reset(self, partition: Partition, error: KafkaError) -> None:
@@ -378,14 +409,29 @@ class Stage:
             partition=partition.number, error=repr(error),
         )  # fmt: skip
         self.app.observer.checkpoint_failed(self.name, error)
-        tp, generation = partition.tp, partition.generation
         await self._drop(partition, close_memory=True)
         if isinstance(error, ProducerFenced):
             # Another worker holds this partition, or held it for a moment. If it still does, the
             # group will say so within a session; only then may this worker fence it in turn.
             await self.app.batch_consumer.wait_for_rebalance(self.app.broker.session_timeout_ms)
+        self._begin_anew(partition)
+
+    async def lost_position(self, tp: TopicPartition) -> None:
+        """The log of ``tp`` does not hold where it is read: find out why, at restore."""
+        partition = self.partitions.get(tp)
+        if partition is not None and not partition.dropped:
+            log.warning(
+                "position_lost", stage=self.name, topic=tp.topic, partition=tp.partition,
+                offset=partition.next_offset,
+            )  # fmt: skip
+            await self._drop(partition, close_memory=True)
+            self._begin_anew(partition)
+
+    def _begin_anew(self, partition: Partition) -> None:
+        """Restore a partition that was dropped, unless it was lost meanwhile."""
+        tp = partition.tp
         if self.partitions.get(tp) is partition:
-            fresh = Partition(tp, generation)
+            fresh = Partition(tp, partition.generation)
             self.partitions[tp] = fresh
             fresh.task = self._spawn(self._prepare(fresh, None))
 

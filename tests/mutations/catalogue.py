@@ -119,7 +119,8 @@ MUTATIONS = (
         (("            send_dead_letter(record, bad.reason, bad.detail, out)\n", ""),),
         TAKEN + "test_what_cannot_be_taken_in_is_a_dead_letter_with_its_own_bytes"),
     Mutation("1 nothing lost", "a dead letter without its bytes", INTAKE,
-        (('        record.value if record.value is not None else b"",\n', '        b"",\n'),),
+        (("        body if len(body) <= MAX_RECORD_BYTES else body[:HEAD_BYTES],\n",
+          '        b"",\n'),),
         TAKEN + "test_what_cannot_be_taken_in_is_a_dead_letter_with_its_own_bytes"),
     Mutation("1 nothing lost", "a producer that may leave holes", "pipeline/microbatch/producer.py",
         (("enable_idempotence=True", "enable_idempotence=False"),),
@@ -144,9 +145,8 @@ MUTATIONS = (
         (("            await producer.start()\n",
           "            committed = await app.batch_consumer.committed(tp)\n"
           "            await producer.start()\n"),
-         ("        committed = await app.batch_consumer.committed(tp)\n"
-          "        partition.next_offset = committed\n",
-          "        partition.next_offset = committed\n")),
+         ("        committed = await app.batch_consumer.committed(tp)\n        first, end",
+          "        first, end")),
         STEPS + "test_whoever_held_the_partition_is_fenced_before_anything_is_read"),
     Mutation("2 R4", "a restore reads what was aborted", "pipeline/microbatch/restore.py",
         (('"read_committed" if broker.transactional else "read_uncommitted"',

@@ -14,11 +14,12 @@ from typing import Any, NamedTuple
 
 import pytest
 from aiokafka.errors import KafkaError
-from aiokafka.structs import TopicPartition
+from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
 from pipeline.microbatch import Batch, Broker, Checkpoint, Observer, Stage
 from pipeline.microbatch import stage as stage_module
 from pipeline.microbatch.partition import Partition, Status
+from pipeline.microbatch.position import Committed, read_note
 from pipeline.microbatch.producer import Outgoing
 from pipeline.microbatch.store import MemoryStores
 
@@ -49,7 +50,16 @@ class Cluster:
         self.journal: list[str] = []
         self.fails_at = ""
         self.logs: defaultdict[str, list[tuple[bytes | None, bytes | None]]] = defaultdict(list)
-        self.offset = 0
+        self.committed = OffsetAndMetadata(0, "")
+
+    @property
+    def offset(self) -> int:
+        """What is committed."""
+        return self.committed.offset
+
+    @offset.setter
+    def offset(self, offset: int) -> None:
+        self.committed = OffsetAndMetadata(offset, "")
 
     def step(self, name: str) -> None:
         if name.partition(" ")[0] == self.fails_at:
@@ -105,11 +115,14 @@ class MemoryProducer:
             self._cluster.logs[topic].append((key, value))
         self._open = []
 
-    async def commit(self, _group: str, offsets: Mapping[TopicPartition, int]) -> None:
-        for offset in offsets.values():
-            self._cluster.step(f"offset {offset}")
+    async def commit(
+        self, _group: str, offsets: Mapping[TopicPartition, OffsetAndMetadata]
+    ) -> None:
+        for committed in offsets.values():
+            self._cluster.step(f"offset {committed.offset}")
         self._cluster.step("commit")
-        self._cluster.offset = max([self._cluster.offset, *offsets.values()])
+        for committed in offsets.values():
+            self._cluster.committed = committed
         self._apply()
 
     async def close(self) -> None:
@@ -126,13 +139,16 @@ class MemoryConsumer:
     def topic_partitions(self, _topic: str) -> int:
         return 1
 
-    async def committed(self, _tp: TopicPartition) -> int:
+    async def committed(self, _tp: TopicPartition) -> Committed:
         self._cluster.step("committed?")
-        return self._cluster.offset
+        return read_note(self._cluster.committed)
 
-    async def commit_offset(self, _tp: TopicPartition, offset: int) -> None:
+    async def bounds(self, _tp: TopicPartition) -> tuple[int, int]:
+        return 0, 1_000_000
+
+    async def commit_offset(self, _tp: TopicPartition, offset: int, note: str) -> None:
         self._cluster.step(f"offset {offset}")
-        self._cluster.offset = offset
+        self._cluster.committed = OffsetAndMetadata(offset, note)
 
     def seek(self, _tp: TopicPartition, offset: int) -> None:
         self.sought.append(offset)
