@@ -7,6 +7,7 @@ nothing of the exhibit: a stale number must not look like a good one.
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from threading import Lock
 from typing import Final
@@ -15,10 +16,14 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from schemas.values import ExhibitValue
+from schemas.values import TOTAL, ExhibitValue
 
 _CURRENT: Final = frozenset(("sliding", "today", "all"))
 _LABELS: Final = ("exhibit", "kpi", "as", "window", "state")
+METRICS_CELLS: Final = 1_000
+Cell = tuple[str, ...]
+"""Values of an exhibit's dimensions; one of them is the total over all."""
+
 _NUMBERS: Final = {
     "value": "Value of an exhibit's KPI, in base units.",
     "n": "Observations behind the value.",
@@ -30,9 +35,14 @@ _NUMBERS: Final = {
 class ExhibitCollector(Collector):
     """A display for the exhibits agent, and a collector for ``/metrics``.
 
+    Of each exhibit at most ``most_cells`` cells become labels: names of queues come from outside,
+    and somebody may invent a new one with every call. Those that were there first stay, and the
+    total is always among them; the others are counted.
+
     Args:
         registry: Registers itself there.
         stale_seconds: Without a tick for this long nothing is exposed.
+        most_cells: Cells of an exhibit that are shown.
         monotonic: Clock for staleness.
     """
 
@@ -40,12 +50,15 @@ class ExhibitCollector(Collector):
         self,
         registry: CollectorRegistry,
         stale_seconds: float,
+        most_cells: int = METRICS_CELLS,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._values: dict[int, dict[bytes, ExhibitValue]] = {}
         self._ticked: dict[int, float] = {}
         self._clocks: dict[int, int] = {}
         self._stale_seconds = stale_seconds
+        self._most_cells = most_cells
+        self._cells: defaultdict[tuple[int, str], dict[Cell, int]] = defaultdict(dict)
         self._monotonic = monotonic
         self._lock = Lock()
         registry.register(self)
@@ -56,9 +69,23 @@ class ExhibitCollector(Collector):
             known = self._values.setdefault(partition, {})
             for key, value in values.items():
                 if value is None:
-                    known.pop(key, None)
+                    gone = known.pop(key, None)
+                    if gone is not None:
+                        self._count(partition, gone, -1)
                 elif value.window.kind in _CURRENT:
+                    if key not in known:
+                        self._count(partition, value, 1)
                     known[key] = value
+
+    def _count(self, partition: int, value: ExhibitValue, change: int) -> None:
+        """Values of each cell, in the order in which cells came."""
+        cells = self._cells[partition, value.exhibit]
+        cell = _cell(value)
+        left = cells.get(cell, 0) + change
+        if left:
+            cells[cell] = left
+        else:
+            del cells[cell]
 
     def tick(self, partition: int, clock_ms: int) -> None:
         """The values of a partition are as of ``clock_ms``."""
@@ -71,17 +98,34 @@ class ExhibitCollector(Collector):
         with self._lock:
             for known in (self._values, self._ticked, self._clocks):
                 known.pop(partition, None)
+            for key in [key for key in self._cells if key[0] == partition]:
+                del self._cells[key]
 
     def describe(self) -> Iterable[GaugeMetricFamily]:
         """Nothing in advance: label names depend on exhibits."""
         return ()
+
+    def _shown(self, partitions: Iterable[int]) -> tuple[dict[str, set[Cell]], dict[str, int]]:
+        """Of exhibits with too many cells: those shown, and how many are not."""
+        shown: dict[str, set[Cell]] = {}
+        hidden: dict[str, int] = {}
+        for (partition, exhibit), cells in self._cells.items():
+            if partition in partitions and len(cells) > self._most_cells:
+                first = sorted(cells, key=lambda cell: {*cell} != {TOTAL})
+                shown[exhibit] = set(first[: self._most_cells])
+                hidden[exhibit] = len(cells) - self._most_cells
+        return shown, hidden
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
         """Current values of every fresh partition."""
         with self._lock:
             now = self._monotonic()
             fresh = [p for p, at in self._ticked.items() if now - at <= self._stale_seconds]
-            values = [v for p in fresh for v in self._values.get(p, {}).values()]
+            shown, hidden = self._shown(fresh)
+            values = [
+                v for p in fresh for v in self._values.get(p, {}).values()
+                if v.exhibit not in hidden or _cell(v) in shown[v.exhibit]
+            ]  # fmt: skip
             clocks = {
                 v.exhibit: self._clocks[p] for p in fresh for v in self._values.get(p, {}).values()
             }
@@ -102,11 +146,23 @@ class ExhibitCollector(Collector):
         for exhibit, clock_ms in clocks.items():
             clock.add_metric([exhibit], clock_ms / 1000)
         yield clock
+        told = GaugeMetricFamily(
+            "cx_exhibit_hidden_cells",
+            "Cells of an exhibit that are not shown here: there are too many.",
+            labels=["exhibit"],
+        )
+        for exhibit in clocks:
+            told.add_metric([exhibit], hidden.get(exhibit, 0))
+        yield told
         yield GaugeMetricFamily(
             "cx_exhibit_stale_partitions",
             "Partitions whose values are hidden because their clock stands still.",
             value=stale,
         )
+
+
+def _cell(value: ExhibitValue) -> Cell:
+    return tuple(value.dimensions.values())
 
 
 def _targets(

@@ -18,6 +18,7 @@ from pipeline.cli.exhibits import read_exhibits
 from pipeline.cli.output import Exit, fail
 from pipeline.cli.recompute import keep_recomputing
 from pipeline.cli.settings import kafka_settings
+from pipeline.doctor.kafka import ProbeError, ask_clock
 from pipeline.runtime import (
     broker_of,
     client_security,
@@ -26,6 +27,7 @@ from pipeline.runtime import (
 )
 from pipeline.settings import Settings
 from pipeline.topics_admin import TopicsError, check_partitions
+from pipeline.wall_clock import check_start
 from schemas.platforms import UnknownPlatformError
 from schemas.topics import FACTS
 from sinks.clickhouse.coalesce import Coalescer
@@ -53,11 +55,23 @@ def command(
     try:
         wiring = wiring_of(settings, broker_of(settings, brokers), exhibits)
         check_partitions(brokers, client_security(settings))
+        _check_clock(settings, brokers)
         asyncio.run(_run(settings, brokers, wiring))
     except (UnknownPlatformError, ValueError) as error:
         fail(str(error), Exit.BAD_INPUT)
     except (OSError, RuntimeError, TopicsError) as error:
         fail(str(error))
+
+
+def _check_clock(settings: Settings, bootstrap: str) -> None:
+    """Refuse to write ticks by a wrong clock. Raises ``ClockError``."""
+    if settings.ticks == "wall" and "lifecycle" in settings.roles:
+        try:
+            ahead_ms, doubt_ms = ask_clock(settings, bootstrap)
+        except ProbeError as error:
+            log.warning("clock_not_compared", reason=str(error))
+        else:
+            check_start(ahead_ms, doubt_ms)
 
 
 async def _run(settings: Settings, bootstrap: str, wiring: Wiring) -> None:
@@ -80,7 +94,9 @@ class StageFailedError(RuntimeError):
 async def _work(settings: Settings, bootstrap: str, wiring: Wiring, stop: asyncio.Event) -> None:
     async with AsyncExitStack() as stack:
         if "exhibits" in settings.roles:
-            collector = ExhibitCollector(metrics.REGISTRY, 3 * settings.tick_seconds + 2)
+            collector = ExhibitCollector(
+                metrics.REGISTRY, 3 * settings.tick_seconds + 2, settings.metrics_cells
+            )
             wiring = replace(wiring, displays=(collector,))
         if "sink" in settings.roles:
             writer = ClickHouseWriter(

@@ -90,11 +90,23 @@ def _replicas(topics: Mapping[str, Any]) -> Finding:
     return good("replicas", f"{len(partitions)} partitions, all in sync")
 
 
-def broker_clock(settings: Settings, bootstrap: str) -> Finding:
-    """The broker's clock against ours, and whether we may write: by one record of a probe topic."""
+class ProbeError(RuntimeError):
+    """The brokers' clock could not be asked for."""
+
+
+def ask_clock(settings: Settings, bootstrap: str) -> tuple[float, float]:
+    """The broker's clock less ours, and how wrong that may be, in ms: by one record of a topic.
+
+    Raises:
+        ProbeError: the record was not taken.
+    """
     delivered: list[tuple[Any, Any]] = []
     producer = Producer({**_client(settings, bootstrap), "message.timeout.ms": 10_000})
-    producer.list_topics(PROBES, timeout=_ANSWER_SECONDS)  # so that asking is not part of the time
+    try:
+        # So that asking is not part of the time.
+        producer.list_topics(PROBES, timeout=_ANSWER_SECONDS)
+    except KafkaException as error:
+        raise ProbeError(error.args[0].str()) from error
     sent_ms = time.time_ns() / 1e6
     producer.produce(
         PROBES, b"", key=b"doctor", on_delivery=lambda error, record: delivered.append(
@@ -103,12 +115,20 @@ def broker_clock(settings: Settings, bootstrap: str) -> Finding:
     )  # fmt: skip
     producer.flush(_ANSWER_SECONDS)
     took_ms = time.time_ns() / 1e6 - sent_ms
-    error, record = delivered[0] if delivered else ("no answer", None)
-    if error is not None or record is None:
+    refused, record = delivered[0] if delivered else ("no answer", None)
+    if refused is not None or record is None:
+        raise ProbeError(str(refused))
+    return record.timestamp()[1] - (sent_ms + took_ms / 2), took_ms / 2
+
+
+def broker_clock(settings: Settings, bootstrap: str) -> Finding:
+    """The broker's clock against ours, and whether we may write."""
+    try:
+        ahead_ms, doubt_ms = ask_clock(settings, bootstrap)
+    except ProbeError as error:
         todo = f"is the topic {PROBES} there, and may this user write it?"
         return bad("broker's clock", f"a record was not taken: {error}", todo)
-    ahead_ms = record.timestamp()[1] - (sent_ms + took_ms / 2)
-    return clock_finding("broker's clock", ahead_ms, took_ms / 2, "the broker's clock")
+    return clock_finding("broker's clock", ahead_ms, doubt_ms, "the broker's clock")
 
 
 async def values(broker: Broker, settings: Settings, exhibits: list[Exhibit]) -> list[Finding]:

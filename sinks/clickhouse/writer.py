@@ -20,6 +20,7 @@ from clickhouse_connect.datatypes.base import ClickHouseType
 from clickhouse_connect.driver import AsyncClient
 from clickhouse_connect.driver.compression import get_compressor
 from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError
+from clickhouse_connect.driver.insert import InsertContext
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential_jitter
 
 from pipeline.settings import ClickHouseSettings
@@ -43,6 +44,19 @@ _ENCODED_SETTINGS: Final = {
     "input_format_null_as_default": 0,
 }
 _COMPRESSION: Final = "lz4"
+
+_MISFITS: Final = (TypeError, ValueError, AttributeError, OverflowError)
+"""What the client raises when it cannot write a value as its column's type."""
+
+
+def _misfit(context: InsertContext, data: Sequence[Sequence[object]]) -> str:
+    """The first column whose values cannot be written, and its type."""
+    for name, kind, values in zip(context.column_names, context.column_types, data, strict=True):
+        try:
+            kind.write_column(values, bytearray(), context)
+        except _MISFITS:
+            return f"{name} ({kind.name})"
+    return "unknown"
 
 
 class ClickHouseWriter:
@@ -124,7 +138,7 @@ class ClickHouseWriter:
                     str(error), delay_seconds=FIRST_DELAY_SECONDS, code=error.code
                 ) from error
             raise SinkRejected(str(error), code=error.code) from error
-        except (ClickHouseError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        except (ClickHouseError, *_MISFITS) as error:
             raise SinkRejected(f"rows do not fit {table}: {error}") from error
 
     async def close(self) -> None:
@@ -171,16 +185,21 @@ class ClickHouseWriter:
     ) -> None:
         client = await self._connected()
         shape = (table, tuple(columns))
+        data = list(zip(*rows, strict=True))
         context = await client.create_insert_context(
             table,
             columns,
             column_types=self._types.get(shape),
             column_oriented=True,
             settings=_INSERT_SETTINGS,
-            data=list(zip(*rows, strict=True)),
+            data=data,
         )
         self._types[shape] = context.column_types
-        await client.data_insert(context)
+        try:
+            await client.data_insert(context)
+        except _MISFITS as error:
+            told = f"rows do not fit {table}, column {_misfit(context, data)}: {error}"
+            raise SinkRejected(told) from error
 
     async def _send_encoded(self, body: bytes) -> None:
         client = await self._connected()
