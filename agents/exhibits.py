@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Protocol
 
+from pipeline.heartbeats import pass_on
 from pipeline.microbatch import Batch, BatchApp, Record, Stage
 from pipeline.stages.configuration import Configuration, decode_configuration
 from pipeline.stages.exhibits import Exhibits, Place
@@ -21,6 +22,7 @@ from pipeline.stages.wire import (
     control_kind,
     decode_share,
     decode_tick,
+    heartbeat_in,
     parse_share_key,
 )
 from schemas.topics import CLOCKS, CONTACTS, INTERACTIONS, KPIS, PARTIALS, PERFORMANCES
@@ -65,7 +67,7 @@ def take(owned: Exhibits, record: Record) -> None:
         owned.tick(decode_tick(record.value or b""))
     elif kind == EXHIBITS:
         owned.configure(decode_configuration(record.value or b""))
-    elif record.key is not None and record.value is not None:
+    elif kind is None and record.key is not None and record.value is not None:
         source, key = parse_share_key(record.key)
         owned.take(source, key, decode_share(record.value))
 
@@ -118,6 +120,8 @@ def exhibits(app: BatchApp, started_with: Configuration, displays: Iterable[Disp
                 changed: dict[bytes, ExhibitValue | None] = {}
                 for record in batch.records:
                     take(owned, record)
+                    if (beat := heartbeat_in(record)) is not None:
+                        pass_on(beat, checkpoint)
                 aligned = owned.let_pass()
                 if aligned is not None:
                     checkpoint.timestamp_ms = owned.clock_ms

@@ -12,11 +12,19 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 
+from pipeline.heartbeats import pass_on
 from pipeline.microbatch import Batch, BatchApp, Stage
 from pipeline.stages.configuration import Configuration, decode_configuration
 from pipeline.stages.journeys import Journeys
 from pipeline.stages.publisher import Publisher, sources
-from pipeline.stages.wire import EXHIBITS, TICK, control_kind, decode_contact, decode_tick
+from pipeline.stages.wire import (
+    EXHIBITS,
+    TICK,
+    control_kind,
+    decode_contact,
+    decode_tick,
+    heartbeat_in,
+)
 from schemas.topics import CONTACTS, FACTS, INTERACTIONS, PARTIALS
 
 
@@ -59,6 +67,8 @@ def journeys(
                         folds.tick(decode_tick(record.value or b""))
                     elif kind == EXHIBITS:
                         folds.configure(decode_configuration(record.value or b""), checkpoint)
+                    elif (beat := heartbeat_in(record)) is not None:
+                        pass_on(beat, checkpoint, (PARTIALS,))
                     else:
                         folds.take(record.key or b"", decode_contact(record.value or b""))
                 folds.flush(checkpoint)

@@ -4,7 +4,8 @@ in: ``cx.interactions``, keyed by interaction (performer states: by performer), 
 state: events and contributions of each interaction, changelog ``cx.lifecycle.changelog``.
 out: ``cx.facts``, ``cx.contacts`` keyed by customer, ``cx.performances`` keyed by performer,
 ``cx.partials`` at ticks, ``cx.dead-letters``, ``cx.sources``; back to ``cx.interactions`` go ticks,
-rates for all its partitions, and events that had not passed intake.
+rates for all its partitions, and events that had not passed intake. Heartbeats go on to all but the
+last three.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from functools import partial
 from pipeline import metrics
 from pipeline.folds.event import reduce
 from pipeline.folds.silence import Silence
+from pipeline.heartbeats import pass_on
 from pipeline.identity import CustomerKeys
 from pipeline.microbatch import Batch, BatchApp, Checkpoint, Record, Stage
 from pipeline.stages.clock import tick_record
@@ -35,6 +37,7 @@ from pipeline.stages.wire import (
     decode_rate,
     decode_restart,
     decode_tick,
+    heartbeat_in,
 )
 from schemas.topics import (
     CONTACTS,
@@ -115,6 +118,8 @@ def lifecycle(
             folds.change(decode_change(record.value or b""), checkpoint)
         elif kind == RATE:
             folds.rate(decode_rate(record.value or b""), checkpoint)
+        elif (beat := heartbeat_in(record)) is not None:
+            pass_on(beat, checkpoint, (FACTS, CONTACTS, PERFORMANCES, PARTIALS))
         elif (event := accepted_event(record)) is not None:
             folds.take(fold_key(event), reduce(event))
         else:

@@ -12,12 +12,20 @@ from collections.abc import AsyncIterator, Mapping
 from functools import partial
 
 from pipeline import metrics
+from pipeline.heartbeats import pass_on
 from pipeline.microbatch import Batch, BatchApp, Stage
 from pipeline.stages.configuration import Configuration, decode_configuration
 from pipeline.stages.counting import count_late
 from pipeline.stages.performers import Performers
 from pipeline.stages.publisher import Publisher, sources
-from pipeline.stages.wire import EXHIBITS, TICK, control_kind, decode_performance, decode_tick
+from pipeline.stages.wire import (
+    EXHIBITS,
+    TICK,
+    control_kind,
+    decode_performance,
+    decode_tick,
+    heartbeat_in,
+)
 from schemas.topics import FACTS, INTERACTIONS, PARTIALS, PERFORMANCES
 
 
@@ -55,6 +63,8 @@ def performers(app: BatchApp, started_with: Configuration, *, changelog: str | N
                         folds.tick(decode_tick(record.value or b""))
                     elif kind == EXHIBITS:
                         folds.configure(decode_configuration(record.value or b""), checkpoint)
+                    elif (beat := heartbeat_in(record)) is not None:
+                        pass_on(beat, checkpoint, (PARTIALS,))
                     else:
                         folds.take(record.key or b"", decode_performance(record.value or b""))
                 folds.flush(checkpoint)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ from agents.intake import intake
 from agents.journeys import journeys
 from agents.lifecycle import lifecycle
 from agents.performers import performers
-from pipeline import metrics
+from pipeline import heartbeats, metrics
 from pipeline.dead_letters import ADVICE
 from pipeline.folds.links import SHARED_AFTER
 from pipeline.folds.silence import Silence
@@ -29,6 +28,7 @@ from pipeline.settings import ROLES, Role
 from pipeline.stages.configuration import Configuration
 from pipeline.stages.intake import Source
 from pipeline.stages.limits import RefusalLimit
+from pipeline.wall_clock import WallClock
 from schemas.exhibit import Exhibit
 from schemas.platforms import find_platform
 from schemas.platforms.base import OptionError
@@ -48,6 +48,7 @@ class Wiring:
         sink: Where rows go; without one the role ``sink`` does nothing.
         wall_clock: Owners of partitions write ticks by the wall clock; else somebody else does.
         clock_runs: No tick is written while it says no.
+        heartbeat_seconds: How often intake writes a heartbeat into each raw partition; 0: never.
         until_ms: Intake leaves later events out.
         refusal_limit: Makes what stops the worker when too much of a partition is refused.
         shared_after: An identifier of more accounts than so many joins no customers.
@@ -67,6 +68,7 @@ class Wiring:
     tick_seconds: float = 1.0
     wall_clock: bool = True
     clock_runs: Callable[[], bool] = lambda: True
+    heartbeat_seconds: float = 0.0
     until_ms: int | None = None
     refusal_limit: Callable[[], RefusalLimit | None] = lambda: None
     silence: Silence = field(default_factory=Silence)
@@ -85,7 +87,7 @@ class Worker:
 
     def _app(self, role: Role) -> BatchApp:
         wiring = self._wiring
-        observer = Observers(StageMetrics(), wiring.health, *wiring.observers)
+        observer = Observers(StageMetrics(), heartbeats.PASSED, wiring.health, *wiring.observers)
         app = BatchApp(f"{wiring.group_prefix}-{role}", wiring.broker, observer, wiring.stores)
         started_with = Configuration.of(wiring.exhibits)
         lasting = wiring.broker.transactional
@@ -100,6 +102,7 @@ class Worker:
                     _needed(wiring.keys),
                     until_ms=wiring.until_ms,
                     limit=wiring.refusal_limit,
+                    heartbeat_seconds=wiring.heartbeat_seconds,
                 )
             case "lifecycle":
                 lifecycle(
@@ -109,7 +112,7 @@ class Worker:
                     unified_source(),
                     changelog=changelog_topic("lifecycle") if lasting else None,
                     silence=wiring.silence,
-                    now_ms=_wall_clock(wiring.clock_runs) if wiring.wall_clock else None,
+                    now_ms=WallClock(wiring.clock_runs) if wiring.wall_clock else None,
                     tick_seconds=wiring.tick_seconds,
                     limit=wiring.refusal_limit,
                 )
@@ -187,8 +190,3 @@ def sources(platforms: Iterable[str], options: Iterable[str] = ()) -> dict[str, 
 def unified_source() -> Source:
     """The platform of unified events themselves."""
     return sources(["interactions"])["interactions"]
-
-
-def _wall_clock(runs: Callable[[], bool]) -> Callable[[], int]:
-    """Epoch milliseconds of this machine; 0, which is never a tick, while the clock stands."""
-    return lambda: time.time_ns() // 1_000_000 if runs() else 0

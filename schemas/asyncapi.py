@@ -40,8 +40,13 @@ def _constant_header(name: str, value: str) -> dict[str, Any]:
 
 _INTERNAL: Final = "application/msgpack"
 _JSON: Final = "application/json"
+_HEARTBEAT: Final = _Message(
+    "heartbeat", _JSON, "Shows that the pipeline moves, and enters no KPI; internal to it.",
+    headers=_constant_header("cx-control", "heartbeat"),
+)  # fmt: skip
 _MESSAGES: Final[dict[str, tuple[_Message, ...]]] = {
     INTERACTIONS: (
+        _HEARTBEAT,
         _Message(
             "interactionEvent", _JSON,
             "A unified event. Without the header cx-accepted it is taken in first: validated, its "
@@ -58,8 +63,12 @@ _MESSAGES: Final[dict[str, tuple[_Message, ...]]] = {
             headers=_constant_header("cx-control", "restart"),
         ),
     ),
-    FACTS: (_Message("fact", _JSON, "A version of a fact, or its deletion.", "fact.schema.json"),),
+    FACTS: (
+        _Message("fact", _JSON, "A version of a fact, or its deletion.", "fact.schema.json"),
+        _HEARTBEAT,
+    ),
     CONTACTS: (
+        _HEARTBEAT,
         _Message("contact", _INTERNAL, "One interaction of a customer; internal to the pipeline."),
         _Message(
             "tick", _INTERNAL, "The clock of one lifecycle partition; internal to the pipeline.",
@@ -67,6 +76,7 @@ _MESSAGES: Final[dict[str, tuple[_Message, ...]]] = {
         ),
     ),
     PERFORMANCES: (
+        _HEARTBEAT,
         _Message(
             "performance", _INTERNAL,
             "A stint, a schedule entry or a state of a performer; internal to the pipeline.",
@@ -77,6 +87,7 @@ _MESSAGES: Final[dict[str, tuple[_Message, ...]]] = {
         ),
     ),
     PARTIALS: (
+        _HEARTBEAT,
         _Message("share", _INTERNAL, "Share of one source in one pane; internal to the pipeline."),
         _Message(
             "tick", _INTERNAL, "The clock of one source partition; internal to the pipeline.",
@@ -127,7 +138,7 @@ def asyncapi(version: str) -> dict[str, Any]:
         name: _channel(row, _MESSAGES.get(row.name, (_STATE,))) for name, row in rows.items()
     }
     raw = raw_topic_row("{platform}")
-    channels["raw"] = _channel(raw, (_RAW,)) | {
+    channels["raw"] = _channel(raw, (_RAW, _HEARTBEAT)) | {
         "parameters": {"platform": {"description": "name of a module of schemas/platforms/"}}
     }
     operations: dict[str, Any] = {}

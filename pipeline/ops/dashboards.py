@@ -229,6 +229,11 @@ def _pipeline() -> Iterable[Panel]:
     yield row("Freshness and coverage")
     yield series("Age of values", Ask("exhibit:cx_clock_age_seconds", "{{exhibit}}"), unit="s")
     yield series(
+        "Age of heartbeats",
+        Ask("time() - min by (stage) (cx_heartbeat_timestamp_seconds)", "{{stage}}"), unit="s",
+        description="It grows from the first stage that is behind.",
+    )  # fmt: skip
+    yield series(
         "Partitions owned and restored", Ask("stage:cx_owned_partitions:ratio", "{{stage}}"),
         unit="percentunit",
     )  # fmt: skip
@@ -236,6 +241,11 @@ def _pipeline() -> Iterable[Panel]:
         "Partitions that wait",
         Ask("sum by (stage) (cx_restoring_partitions)", "{{stage}}, restoring"),
         Ask("sum(cx_exhibit_stale_partitions)", "values hidden"),
+    )
+    yield series(
+        "Cells too many to show",
+        Ask("max by (exhibit) (cx_exhibit_hidden_cells)", "{{exhibit}}"),
+        description="Beyond CXSTREAM_METRICS_CELLS: they are counted and stored, and no labels.",
     )
     yield row("Progress")
     yield series("Records to do", Ask("stage:cx_lag_records:sum", "{{stage}}"))
@@ -278,6 +288,7 @@ def _pipeline() -> Iterable[Panel]:
         "Thrown away or tried again",
         Ask(errors("cx_checkpoints_failed_total"), "checkpoints thrown away"),
         Ask(errors("cx_restores_failed_total"), "restores failed"),
+        Ask(errors("cx_gone_records_total"), "records gone unread"),
         Ask(errors("cx_sink_retries_total"), "inserts tried again"),
         Ask(errors("cx_sink_rejected_rows_total"), "rows refused by ClickHouse"),
     )

@@ -6,18 +6,20 @@ at its ticks for which versions it has counted everything: until then the old on
 
 from __future__ import annotations
 
+import zlib
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Final, Generic, Protocol, TypeVar
 
+import msgspec
 import structlog
 from msgspec.structs import replace
 
 from pipeline.folds.rows import Row
 from pipeline.kpi.ledger import Changes, Ledger, settle
 from pipeline.stages.ages import Ages
-from pipeline.stages.clock import AlignedClock
+from pipeline.stages.clock import AlignedClock, StateError
 from pipeline.stages.configuration import (
     Configuration,
     ConfigurationError,
@@ -86,7 +88,7 @@ class Folding(ABC, Generic[MessageT, KeptT]):
         publisher.use(self._exhibits.plan())
         for key, value in state.items():
             if self._is_fold(key):
-                self._restore(key, self._kept(key, value), value)
+                self._restore(key, self._read(key, value), value)
         publisher.restore_frozen()
         publisher.panes.all_dirty()
 
@@ -107,6 +109,15 @@ class Folding(ABC, Generic[MessageT, KeptT]):
     @abstractmethod
     def _freeze(self, key: bytes, out: Out) -> None:
         """Let go of a key, if nothing of it can change any more."""
+
+    def _read(self, key: bytes, value: bytes) -> KeptT:
+        try:
+            return self._kept(key, value)
+        except (msgspec.DecodeError, zlib.error, ValueError, LookupError) as error:
+            raise StateError(
+                f"the state of {self._publisher.source} is damaged at the key {key[:64]!r}:"
+                f" {error}; see operations.md, Records that are gone"
+            ) from error
 
     def _restore(self, key: bytes, kept: KeptT, stored: bytes) -> None:
         """Take over the committed state of a key."""

@@ -20,6 +20,7 @@ from pipeline.stages.heard import SourceQueue, note
 from pipeline.stages.limits import RefusalLimit
 from pipeline.stages.wire import (
     CONTROL_HEADER,
+    NOT_UNPACKED_HEADER,
     RESTART,
     Out,
     Restart,
@@ -30,7 +31,8 @@ from schemas.compiled import AnyEvent, decode_event, encode_event
 from schemas.interaction import EVENT_ADAPTER
 from schemas.platforms.base import BadPayload, Options, Parsed, Platform
 from schemas.platforms.interactions import check_time
-from schemas.topics import DEAD_LETTERS, INTERACTIONS
+from schemas.platforms.records import HEAD_BYTES
+from schemas.topics import DEAD_LETTERS, INTERACTIONS, MAX_RECORD_BYTES
 
 SKEW_MS: Final = 5 * 60_000
 """An event further ahead of its record's time than this comes from a wrong clock; it is counted."""
@@ -173,6 +175,13 @@ class _Taken(NamedTuple):
 
 
 def _parse(source: Source, record: RawRecord) -> _Taken:
+    for name, value in record.headers:
+        if name == NOT_UNPACKED_HEADER:
+            count = value.decode("ascii", "replace")
+            raise BadPayload("too_large", f"a compressed batch of {count} records, never unpacked")
+    if record.value is not None and len(record.value) > MAX_RECORD_BYTES:
+        told = f"{len(record.value)} bytes, at most {MAX_RECORD_BYTES} are taken"
+        raise BadPayload("too_large", told)
     if record.value is None:
         raise BadPayload("null_value", "expected a value, the record has none")
     platform = source.platform
@@ -207,7 +216,7 @@ def fold_key(event: AnyEvent) -> str:
 
 
 def send_dead_letter(record: RawRecord, reason: str, detail: str, out: Out) -> None:
-    """Send the original bytes of ``record`` with why it was refused."""
+    """Send the original bytes of ``record`` with why it was refused; of 1 MiB and more the head."""
     headers = dead_letter_headers(
         topic=record.topic,
         partition=record.partition,
@@ -217,10 +226,11 @@ def send_dead_letter(record: RawRecord, reason: str, detail: str, out: Out) -> N
         detail=detail,
         payload=record.value,
     )
+    body = record.value or b""
     out.send(
         DEAD_LETTERS,
         f"{record.topic}/{record.partition}/{record.offset}".encode(),
-        record.value if record.value is not None else b"",
+        body if len(body) <= MAX_RECORD_BYTES else body[:HEAD_BYTES],
         timestamp_ms=record.timestamp,
         headers=headers,
     )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Final, Protocol
+from contextlib import suppress
+from typing import Annotated, Final, Protocol
 
 import msgspec
 
@@ -15,16 +16,28 @@ from pipeline.kpi.panes import Grain, PaneKey
 from schemas.facts import PlanItem
 
 CONTROL_HEADER: Final = "cx-control"
+NOT_UNPACKED_HEADER: Final = "cx-not-unpacked"
+"""As in :mod:`pipeline.microbatch.fetch`: the record stands for a batch that inflates too much."""
 TICK: Final = b"tick"
 RESTART: Final = b"restart"
 EXHIBIT: Final = b"exhibit"
 EXHIBITS: Final = b"exhibits"
 RATE: Final = b"rate"
+HEARTBEAT: Final = b"heartbeat"
 FROZEN: Final = b"frozen"
 LATE: Final = b"late"
 DIRTY: Final = b"dirty"
 
 Headers = Sequence[tuple[str, bytes]]
+
+
+class HasHeaders(Protocol):
+    """What of a record tells its kind."""
+
+    @property
+    def value(self) -> bytes | None: ...  # noqa: D102
+    @property
+    def headers(self) -> Headers: ...  # noqa: D102
 
 
 class Out(Protocol):
@@ -88,6 +101,17 @@ class Restart(msgspec.Struct, frozen=True, array_like=True):
 
     source: str
     at_ms: int
+
+
+class Heartbeat(msgspec.Struct, frozen=True):
+    """Written into ``source``, a topic and partition, at ``at_ms``; came by the stage ``via``.
+
+    It may be written by anybody who may write to a raw topic, so all of it is bounded.
+    """
+
+    source: Annotated[str, msgspec.Meta(max_length=300)]
+    at_ms: Annotated[int, msgspec.Meta(ge=0, lt=4_102_444_800_000)]
+    via: Annotated[str, msgspec.Meta(max_length=100)] = ""
 
 
 class Rate(msgspec.Struct, frozen=True, array_like=True):
@@ -160,6 +184,8 @@ encode_tick = msgspec.msgpack.Encoder().encode
 decode_tick = msgspec.msgpack.Decoder(Tick).decode
 encode_restart = msgspec.msgpack.Encoder().encode
 decode_restart = msgspec.msgpack.Decoder(Restart).decode
+encode_heartbeat = msgspec.json.Encoder().encode
+_decode_heartbeat = msgspec.json.Decoder(Heartbeat).decode
 encode_rate = msgspec.msgpack.Encoder().encode
 decode_rate = msgspec.msgpack.Decoder(Rate).decode
 encode_share = msgspec.msgpack.Encoder().encode
@@ -187,6 +213,14 @@ def control_kind(headers: Headers) -> bytes | None:
     for name, value in headers:
         if name == CONTROL_HEADER:
             return value
+    return None
+
+
+def heartbeat_in(record: HasHeaders) -> Heartbeat | None:
+    """The heartbeat that a record is; None if it is none, or not one of ours."""
+    if record.headers and control_kind(record.headers) == HEARTBEAT:
+        with suppress(msgspec.DecodeError):
+            return _decode_heartbeat(record.value or b"")
     return None
 
 

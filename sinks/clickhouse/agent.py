@@ -15,7 +15,9 @@ from typing import Any
 
 import msgspec
 
+from pipeline.heartbeats import pass_on
 from pipeline.microbatch import Batch, BatchApp, Record, Stage
+from pipeline.stages.wire import Heartbeat
 from schemas.topics import DEAD_LETTERS, FACTS, INTERACTIONS, KPIS
 from sinks.base import Sink
 from sinks.clickhouse.encoded import Rows, encode
@@ -45,7 +47,10 @@ def _register(app: BatchApp, sink: Sink, topic: str) -> Stage:
     async def agent(batches: AsyncIterator[Batch]) -> None:
         async for batch in stage.batches(batches):
             async with stage.checkpoint(batch) as checkpoint:
-                checkpoint.write_outside(partial(_insert, sink, *taken(topic, batch.records)))
+                tables, statements = taken(topic, batch.records)
+                for _, source, at_ms in tables.get("heartbeats", ()):
+                    pass_on(Heartbeat(source, at_ms), checkpoint)
+                checkpoint.write_outside(partial(_insert, sink, tables, statements))
 
     return stage
 
@@ -62,7 +67,8 @@ def telling(topic: str, records: Sequence[Record]) -> Iterable[Record]:
         return records
     found: dict[bytes | int, Record] = {}
     for number, record in enumerate(records):
-        name = record.key or number
+        # What bears headers is no fact, and replaces none.
+        name = number if record.headers else record.key or number
         known = found.get(name)
         if known is None or topic == KPIS or _version(record) >= _version(known):
             found[name] = record

@@ -11,7 +11,16 @@ import msgspec
 from pipeline.folds.event import reduce
 from pipeline.microbatch import Record
 from pipeline.stages.intake import accepted_event
-from pipeline.stages.wire import DIRTY, FROZEN, LATE, RESTART, control_kind, decode_restart
+from pipeline.stages.wire import (
+    DIRTY,
+    FROZEN,
+    LATE,
+    RESTART,
+    Heartbeat,
+    control_kind,
+    decode_restart,
+    heartbeat_in,
+)
 from schemas.fact_records import decode_fact
 from schemas.facts import FACT_KINDS, columns
 from schemas.interaction import EVENT_CLASSES
@@ -53,6 +62,7 @@ COLUMNS: Final[dict[str, tuple[str, ...]]] = {
         "kafka_topic", "kafka_partition", "kafka_offset", "accepted_at",
     ),
     "platform_restarts": ("source", "restarted_at"),
+    "heartbeats": ("topic", "source", "written_at"),
     **{f"facts_{kind}": names for kind, names in _FACT_COLUMNS.items()},
     "kpi_values": (
         "key", "exhibit", "exhibit_version", "kpi", "kpi_version", "as", "parameters",
@@ -92,9 +102,16 @@ def rows(record: Record) -> Iterator[Row]:
                 yield row
             elif record.headers and control_kind(record.headers) == RESTART:
                 yield _restart(record)
+            elif (beat := heartbeat_in(record)) is not None:
+                yield _heartbeat(record.topic, beat)
         case str(topic) if topic == FACTS:
             kind = control_kind(record.headers) if record.headers else None
-            yield _fact(record) if kind is None else _told(kind, record)
+            if kind is None:
+                yield _fact(record)
+            elif (beat := heartbeat_in(record)) is not None:
+                yield _heartbeat(record.topic, beat)
+            else:
+                yield _told(kind, record)
         case str(topic) if topic == KPIS:
             if not is_let_go(record):
                 yield _value(record)
@@ -122,6 +139,10 @@ def _event(record: Record) -> Row | None:
 def _restart(record: Record) -> Row:
     told = decode_restart(record.value or b"")
     return Row("platform_restarts", (told.source, datetime.fromtimestamp(told.at_ms / 1000, UTC)))
+
+
+def _heartbeat(topic: str, beat: Heartbeat) -> Row:
+    return Row("heartbeats", (topic, beat.source, beat.at_ms))
 
 
 def _instant(text: str | None) -> datetime | None:

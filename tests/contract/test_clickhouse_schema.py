@@ -52,6 +52,7 @@ async def test_plan_and_apply_until_nothing_is_left(empty):
         "0011_platform_restarts.sql",
         "0012_journeys.sql",
         "0013_tokens.sql",
+        "0014_heartbeats.sql",
     ]
     assert [migration.name for migration in await migrate.apply(empty)] == names
     assert await migrate.plan(empty) == []
@@ -202,6 +203,7 @@ async def test_nothing_is_sorted_partitioned_or_expired_by_what_a_correction_can
         "kpi_values": (replacing, "exhibit, as, key", "", 0),
         "definitions": (replacing, "kpi, kpi_version", "", 0),
         "platform_restarts": (replacing, "source, restarted_at", "", 0),
+        "heartbeats": (replacing, "topic, source", "", 0),
         "dead_letters": (replacing, "topic, partition, offset, sha256", "", 0),
         "schema_migrations": (replacing, "name", "", 0),
         "late_records": (replacing, "event_id, interaction_id, reason", "", 0),

@@ -64,7 +64,7 @@ def live(
         kafka.bootstrap, tmp_path_factory.mktemp("monitoring"), clickhouse=clickhouse,
         database=DATABASE,
     ) as place:  # fmt: skip
-        worker = place.worker(CXSTREAM_TICKS="wall")
+        worker = place.worker(CXSTREAM_TICKS="wall", CXSTREAM_HEARTBEAT_SECONDS="1")
         with prometheus_server([worker.target], rule_files=RULES) as prometheus:
             for event in (event for center in centers for event in center.generate(now_ms)):
                 place.produce(json.dumps(event).encode(), event["interaction_id"].encode())

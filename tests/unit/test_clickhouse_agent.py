@@ -12,6 +12,7 @@ from sinks.clickhouse.agent import telling
 class Record(NamedTuple):
     key: bytes | None
     value: bytes
+    headers: tuple[tuple[str, bytes], ...] = ()
 
 
 def record(key: str, version: int) -> Record:
@@ -33,3 +34,8 @@ def test_of_a_value_the_last_one_is_stored_and_of_events_each():
 def test_records_without_a_key_replace_nothing():
     bare = [Record(None, b'{"version": 1}'), Record(None, b'{"version": 2}')]
     assert list(telling(FACTS, bare)) == bare
+
+
+def test_what_bears_headers_is_no_fact_and_replaces_none():
+    beats = [Record(b"beat", b"{}", (("cx-control", b"heartbeat"),))] * 2
+    assert list(telling(FACTS, beats)) == beats

@@ -25,7 +25,8 @@ ROOT = Path(__file__).parents[2]
 EXHIBIT_METRICS = {
     f"cx_exhibit_{name}"
     for name in (
-        "value", "n", "low", "high", "target", "clock_timestamp_seconds", "stale_partitions"
+        "value", "n", "low", "high", "target", "clock_timestamp_seconds", "stale_partitions",
+        "hidden_cells",
     )
 }  # fmt: skip
 DASHBOARDS = dashboards(shipped_exhibit())
