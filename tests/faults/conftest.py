@@ -1,19 +1,24 @@
 from __future__ import annotations
 
+import itertools
 from collections.abc import Generator, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, Protocol
 
 import pytest
 
 from pipeline.embedded.clickhouse import EmbeddedClickHouse
-from pipeline.embedded.kafka import KafkaServer
 from tests.faults.checker import Outcome
+from tests.faults.kafka import ProxiedKafka
 from tests.faults.load import Load, load
 from tests.faults.report import FOUND, Row, table
-from tests.faults.trial import trial
+from tests.faults.trial import Trial, trial
 from tests.support.services import clickhouse_server, kafka_server
 
 SEED = 11
 EVENTS = 4_000
+BRIEF_EVENTS = 1_500
 KAFKA = {
     # Tests that kill workers do not want to wait six seconds, the least a group usually allows.
     "group.min.session.timeout.ms": "1000",
@@ -24,8 +29,9 @@ KAFKA = {
 
 
 @pytest.fixture(scope="session")
-def kafka() -> Iterator[KafkaServer]:
-    with kafka_server(properties=KAFKA) as server:
+def kafka() -> Iterator[ProxiedKafka]:
+    with kafka_server(properties=KAFKA, kind=ProxiedKafka) as server:
+        assert isinstance(server, ProxiedKafka)
         yield server
 
 
@@ -43,7 +49,7 @@ def busy() -> Load:
 
 @pytest.fixture(scope="session")
 def undisturbed(
-    kafka: KafkaServer,
+    kafka: ProxiedKafka,
     clickhouse: EmbeddedClickHouse,
     busy: Load,
     tmp_path_factory: pytest.TempPathFactory,
@@ -56,6 +62,50 @@ def undisturbed(
     kinds = {fact["kind"] for fact in outcome.facts.values()}
     assert {"queue_segment", "handling_segment", "interaction", "contact", "journey"} <= kinds
     return outcome
+
+
+class Begin(Protocol):
+    """Begins a trial of the brief load, or of another one; further options are the trial's."""
+
+    def __call__(
+        self, name: str, load: Load = ..., **options: Any
+    ) -> AbstractContextManager[Trial]: ...
+
+
+@pytest.fixture(scope="session")
+def brief() -> Load:
+    """The load of trials of a single fault."""
+    return load(SEED, BRIEF_EVENTS)
+
+
+@pytest.fixture(scope="session")
+def reference(
+    kafka: ProxiedKafka,
+    clickhouse: EmbeddedClickHouse,
+    brief: Load,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Outcome:
+    """The brief load, and nothing happens."""
+    folder = tmp_path_factory.mktemp("reference")
+    with trial("reference", kafka.bootstrap, clickhouse, folder, brief) as quiet:
+        quiet.start()
+        return quiet.finish(None)
+
+
+@pytest.fixture
+def begin(
+    kafka: ProxiedKafka, clickhouse: EmbeddedClickHouse, brief: Load, tmp_path: Path
+) -> Begin:
+    """Makes a trial on the shared Kafka and ClickHouse."""
+
+    numbers = itertools.count()
+
+    def one(name: str, load: Load = brief, **options: Any) -> AbstractContextManager[Trial]:
+        folder = tmp_path / f"trial-{next(numbers)}"
+        folder.mkdir()
+        return trial(name, kafka.bootstrap, clickhouse, folder, load, **options)
+
+    return one
 
 
 @pytest.hookimpl(wrapper=True)

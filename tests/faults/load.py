@@ -6,12 +6,14 @@ import hashlib
 import json
 from collections import Counter
 from functools import cache
+from random import Random
 from typing import NamedTuple
 
 import msgspec
 
 from pipeline.simulator import Disorder, DisorderConfig, Simulator, SimulatorConfig
 from pipeline.simulator.disorder import occurred_at_ms
+from schemas.values import rfc3339
 
 START_MS = 1_740_996_000_000
 """2025-03-03, 10:00 UTC: long past on any machine, so that nothing is ahead of its record."""
@@ -24,13 +26,18 @@ LATER_EVERY = 7
 
 
 class Raw(NamedTuple):
-    """One record of the raw topic; either an event or something that must be refused."""
+    """One record of the raw topic; either an event or something that must be refused.
+
+    ``written_ms`` is its own time, 0 for when it is written.
+    """
 
     key: bytes | None
     value: bytes | None
     event_id: str = ""
     reason: str = ""
     occurred_ms: int = 0
+    written_ms: int = 0
+    headers: tuple[tuple[str, bytes], ...] = ()
 
 
 class Load(NamedTuple):
@@ -75,14 +82,14 @@ POISON: tuple[tuple[str, bytes | None], ...] = (
 
 
 @cache
-def load(seed: int, events: int) -> Load:
+def load(seed: int, events: int, start_ms: int = START_MS) -> Load:
     """About ``events`` events of a center in :data:`HOURS` hours, each up to a minute late."""
     rate = events / (HOURS * 3600)
     center = Simulator(
         SimulatorConfig(events_per_second=rate, daily_curve=(1.0,) * 24, keep_truth=False),
-        seed, START_MS, f"faults{seed}",
+        seed, start_ms, f"faults{seed}",
     )  # fmt: skip
-    told = center.take(events, START_MS + 2 * HOURS * 3_600_000)
+    told = center.take(events, start_ms + 2 * HOURS * 3_600_000)
     clock_ms = -(-occurred_at_ms(told[-1]) // 1000) * 1000
     told += center.generate(clock_ms)
     disorder = Disorder(DisorderConfig(shuffle_within_ms=60_000, delayed_ratio=0.0), seed)
@@ -99,3 +106,86 @@ def load(seed: int, events: int) -> Load:
             )
         )  # fmt: skip
     return Load(tuple(records), clock_ms)
+
+
+# --- the same in other ways -----------------------------------------------------------------------
+
+
+def _changed(record: Raw, **fields: object) -> Raw:
+    """An event that says something else as well."""
+    event = json.loads(record.value or b"") | fields
+    return record._replace(value=json.dumps(event).encode(), occurred_ms=occurred_at_ms(event))
+
+
+def told_twice(found: Load) -> Load:
+    """Everything, and then the whole day again."""
+    return found._replace(records=found.records * 2)
+
+
+def in_any_order(found: Load, seed: int) -> Load:
+    """The first record may come last."""
+    records = list(found.records)
+    Random(seed).shuffle(records)  # noqa: S311
+    return found._replace(records=tuple(records))
+
+
+def of_second_version(found: Load, every: int) -> Load:
+    """One event in ``every`` bears a higher record version, as a correction does."""
+    return found._replace(
+        records=tuple(
+            _changed(record, record_version=1) if _is_corrected(number, record, every) else record
+            for number, record in enumerate(found.records)
+        )
+    )
+
+
+def corrected(found: Load, every: int) -> Load:
+    """As :func:`of_second_version`, and each such event is also told wrongly.
+
+    In turns before and after the right one: what is right has the higher version.
+    """
+    records: list[Raw] = []
+    for number, record in enumerate(of_second_version(found, every).records):
+        if _is_corrected(number, record, every):
+            wrong = _changed(record, record_version=0, queue="of nobody", intent="none of these")
+            records += (wrong, record) if number // every % 2 else (record, wrong)
+        else:
+            records.append(record)
+    return found._replace(records=tuple(records))
+
+
+def _is_corrected(number: int, record: Raw, every: int) -> bool:
+    return bool(record.event_id) and number % every == 0
+
+
+SKEW_MS = 3_600_000
+
+
+def skewed(found: Load) -> Load:
+    """A third of interactions told by a clock an hour ahead, a third by one an hour behind.
+
+    Records bear the time at which they truly occurred.
+    """
+    records = []
+    for record in found.records:
+        if not record.event_id:
+            records.append(record)
+            continue
+        event = json.loads(record.value or b"")
+        moved_ms = (_third(event["interaction_id"]) - 1) * SKEW_MS
+        at_ms = record.occurred_ms + moved_ms
+        told = _changed(record, occurred_at=rfc3339(at_ms))
+        records.append(told._replace(written_ms=record.occurred_ms))
+    return Load(tuple(records), found.clock_ms + SKEW_MS)
+
+
+def ahead(found: Load) -> int:
+    """How many events lie more than five minutes ahead of their record."""
+    return sum(
+        bool(record.written_ms) and record.occurred_ms > record.written_ms + 300_000
+        for record in found.records
+    )
+
+
+def _third(name: str) -> int:
+    return int(hashlib.sha256(name.encode()).hexdigest(), 16) % 3

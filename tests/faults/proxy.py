@@ -1,4 +1,4 @@
-"""A TCP proxy that cuts, resets, freezes, delays and limits what flows through it."""
+"""A TCP proxy that cuts, resets, freezes, strands, delays and limits what flows through it."""
 
 from __future__ import annotations
 
@@ -22,20 +22,23 @@ class Proxy:
     """Forwards connections to a port of this machine: ``with Proxy(port) as proxy: proxy.port``.
 
     ``hits`` counts what a fault did, so that a test can tell one that hit from one that missed:
-    connections ``cut`` and ``refused``, and blocks of bytes ``held`` (frozen, delayed or limited).
+    connections ``cut`` and ``refused``, and blocks of bytes ``held`` (frozen, delayed or limited)
+    and ``swallowed`` (half-open).
 
     Args:
         target_port: Where connections go.
+        port: Where they come in, any free one unless given.
     """
 
-    def __init__(self, target_port: int) -> None:
+    def __init__(self, target_port: int, port: int = 0) -> None:
         self.target_port = target_port
-        (self.port,) = free_ports(1)
+        self.port = port or free_ports(1)[0]
         self.hits: Counter[str] = Counter()
         self._open = True
         self._delay_seconds = 0.0
         self._bytes_per_second = 0.0
         self._writers: set[asyncio.StreamWriter] = set()
+        self._stranded: set[asyncio.StreamWriter] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
@@ -50,8 +53,12 @@ class Proxy:
         self._do(self._close(listening=True))
 
     def freeze(self) -> None:
-        """Keep connections open and let nothing through: half-open, as behind a lost cable."""
+        """Let nothing through and lose nothing, as behind a pulled cable."""
         self._do(self._set(frozen=True))
+
+    def strand(self) -> None:
+        """Leave what is connected half-open: neither side hears of the other. New ones are fine."""
+        self._do(self._strand())
 
     def delay(self, seconds: float) -> None:
         """Let every block of bytes wait."""
@@ -103,6 +110,9 @@ class Proxy:
         else:
             self._thawed.set()
 
+    async def _strand(self) -> None:
+        self._stranded |= self._writers
+
     async def _close(self, *, listening: bool) -> None:
         self._open = listening
         for writer in tuple(self._writers):
@@ -126,6 +136,7 @@ class Proxy:
             await asyncio.gather(self._pump(reader, back), self._pump(there, writer))
         finally:
             self._writers -= both
+            self._stranded -= both
             for end in both:
                 end.close()
 
@@ -133,9 +144,13 @@ class Proxy:
         with suppress(OSError):
             while data := await reader.read(_READ_BYTES):
                 await self._hold(len(data))
+                if writer in self._stranded:
+                    self.hits["swallowed"] += 1
+                    continue
                 writer.write(data)
                 await writer.drain()
-        writer.close()
+        if writer not in self._stranded:
+            writer.close()
 
     async def _hold(self, size: int) -> None:
         if self._delay_seconds or self._bytes_per_second or not self._thawed.is_set():

@@ -7,7 +7,7 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -36,7 +36,8 @@ from tests.faults.checker import (
 )
 from tests.faults.load import Load, Raw
 from tests.faults.report import FOUND, row
-from tests.integration.site import PARTITIONS, QUIET, Process, Site, wait_for
+from tests.integration.recompute import ZONE
+from tests.integration.site import QUIET, Process, Site, wait_for
 from tests.integration.warehouse import client_of
 
 EXHIBIT = Path(__file__).parents[1] / "integration" / "truth.yaml"
@@ -47,6 +48,8 @@ MEMORY_BOUND_MB = 400.0
 """Most that one worker may hold in any trial; the largest load of a trial needs half of it."""
 PACE_SECONDS = 0.1
 DRAIN_SECONDS = 180.0
+_PATIENCE_SECONDS = 3.0
+"""How long a chunk is given to go through before the next one follows."""
 COMPACTED = (*map(changelog_topic, ("lifecycle", "journeys", "performers")), KPIS, PARTIALS)
 _databases = itertools.count(1)
 
@@ -69,6 +72,7 @@ class Trial:
         load: What it is fed.
         pace_seconds: How long each chunk waits for the one before.
         memory_bound_mb: Most that one worker may hold.
+        zone: Time zone of the exhibit.
     """
 
     def __init__(
@@ -80,8 +84,10 @@ class Trial:
         *,
         pace_seconds: float = PACE_SECONDS,
         memory_bound_mb: float = MEMORY_BOUND_MB,
+        zone: str = ZONE,
     ) -> None:
         self.name = name
+        self.zone = zone
         self.place = place
         self.client = client
         self.load = load
@@ -117,7 +123,7 @@ class Trial:
 
         def owned() -> bool:
             found = sum(w.metric("cx_owned_partitions", stage="lifecycle") for w in self.running)
-            return found >= PARTITIONS or not worker.running
+            return found >= self.place.partitions or not worker.running
 
         wait_for(owned, "all partitions of lifecycle to be owned", 120)
         assert worker.running or point, worker.tail()
@@ -154,12 +160,22 @@ class Trial:
     def wait_for_progress(self, role: str, seconds: float = 60.0) -> None:
         """Feed until a role has committed more than when this was called, and has more to do."""
         before = sum(committed_now(self.place, role).values())
+        self.feed_until(
+            lambda: sum(committed_now(self.place, role).values()) > before,
+            f"progress of {role}", seconds,
+        )  # fmt: skip
+        self.feed(1)
+
+    def feed_until(self, condition: Callable[[], object], what: str, seconds: float) -> None:
+        """Feed a chunk now and then until ``condition`` is true."""
         deadline = time.monotonic() + seconds
-        while True:
-            self.feed(1)
-            if sum(committed_now(self.place, role).values()) > before:
-                return
-            assert time.monotonic() < deadline, f"no progress of {role}: {self._tails()}"
+        fed_at = 0.0
+        while not condition():
+            assert time.monotonic() < deadline, f"waited for {what}: {self._tails()}"
+            if time.monotonic() - fed_at > _PATIENCE_SECONDS:
+                self.feed(1)
+                fed_at = time.monotonic()
+            time.sleep(0.1)
 
     def batches(self) -> float:
         """Checkpoints that running workers say were acknowledged."""
@@ -199,7 +215,10 @@ class Trial:
                 return
             self._written += len(part)
             for record in part:
-                self.place.produce(record.value, record.key)
+                self.place.produce(
+                    record.value, record.key,
+                    timestamp_ms=record.written_ms, headers=list(record.headers),
+                )  # fmt: skip
             self._tick(part)
             time.sleep(self._pace_seconds if pause_seconds is None else pause_seconds)
 
@@ -207,18 +226,23 @@ class Trial:
         """Let the clock follow the events, as the clock of a live site does."""
         self._latest_ms = max(self._latest_ms, *(record.occurred_ms for record in part))
         value, headers = tick_record(Tick("", 0, self._latest_ms // 1000 * 1000))
-        for number in range(PARTITIONS):
+        for number in range(self.place.partitions):
             self.place.produce(value, topic=INTERACTIONS, partition=number, headers=headers)
         self.place.flush()
 
+    def feed_again(self) -> None:
+        """Begin to write the load from its first record."""
+        self._written = 0
+
     # --- the end --------------------------------------------------------------------------------
 
-    def finish(self, reference: Outcome | None, *needed: str) -> Outcome:
+    def finish(self, reference: Outcome | None, *needed: str, anew: bool = False) -> Outcome:
         """Feed the rest, let everything go through, and judge it.
 
         Args:
             reference: The outcome of the same load without faults.
             needed: Evidence that must have been found: a fault that missed proves nothing.
+            anew: Topics were made anew on the way, see :func:`~tests.faults.checker.check`.
         """
         self.feed(pause_seconds=0.02)
         self.place.drain(DRAIN_SECONDS, alive=self.running)
@@ -228,7 +252,9 @@ class Trial:
         self._watch.join()
         missed = [name for name in needed if not self.evidence[name]]
         assert not missed, f"{self.name}: never seen: {', '.join(missed)}; {dict(self.evidence)}"
-        outcome = check(self.place, self.client, self.load, self.load.clock_ms)
+        outcome = check(
+            self.place, self.client, self.load, self.load.clock_ms, anew=anew, zone=self.zone
+        )
         assert_one_owner(self.running)
         assert self.peak_mb < self._memory_bound_mb, f"a worker grew to {self.peak_mb:.0f} MB"
         seconds = time.monotonic() - self._began
@@ -276,6 +302,7 @@ def trial(
     replication: int = 1,
     pace_seconds: float = PACE_SECONDS,
     memory_bound_mb: float = MEMORY_BOUND_MB,
+    zone: str = ZONE,
 ) -> Iterator[Trial]:
     """A trial whose workers are gone afterwards.
 
@@ -291,10 +318,15 @@ def trial(
         replication: Replicas of each topic.
         pace_seconds: How long each chunk of the load waits for the one before.
         memory_bound_mb: Most that one worker may hold.
+        zone: Time zone of the exhibit.
     """
+    exhibit = EXHIBIT
+    if zone != ZONE:
+        exhibit = folder / "exhibit.yaml"
+        exhibit.write_text(EXHIBIT.read_text("utf-8").replace(ZONE, zone), "utf-8")
     database = f"faults_{next(_databases)}"
     place = Site(
-        bootstrap, folder, clickhouse=clickhouse, database=database, exhibits=[EXHIBIT],
+        bootstrap, folder, clickhouse=clickhouse, database=database, exhibits=[exhibit],
         session_timeout_ms=session_timeout_ms, replication=replication,
     )  # fmt: skip
     place.environment |= environment or {}
@@ -302,8 +334,9 @@ def trial(
         _compact_at_once(bootstrap)
     with client_of(clickhouse, database) as client:
         found = Trial(
-            name, place, client, load, pace_seconds=pace_seconds, memory_bound_mb=memory_bound_mb
-        )
+            name, place, client, load, pace_seconds=pace_seconds, memory_bound_mb=memory_bound_mb,
+            zone=zone,
+        )  # fmt: skip
         try:
             yield found
         finally:

@@ -31,7 +31,9 @@ Fraction = tuple[int | None, int | None]
 """Numerator and denominator; a gauge has no denominator."""
 
 
-def recomputed(client: Client, events: str, as_of_ms: int, scratch: str) -> dict[Cell, Fraction]:
+def recomputed(
+    client: Client, events: str, as_of_ms: int, scratch: str, zone: str = ZONE
+) -> dict[Cell, Fraction]:
     """Cells as the script computes them, with its tables left in the database ``scratch``.
 
     Args:
@@ -39,6 +41,7 @@ def recomputed(client: Client, events: str, as_of_ms: int, scratch: str) -> dict
         events: Table of events, with its database.
         as_of_ms: The clock.
         scratch: Made anew.
+        zone: Time zone of local days.
     """
     client.command(f"DROP DATABASE IF EXISTS {scratch}")
     client.command(f"CREATE DATABASE {scratch}")
@@ -50,7 +53,7 @@ def recomputed(client: Client, events: str, as_of_ms: int, scratch: str) -> dict
             client.command(
                 statement,
                 parameters={
-                    "source": source, "events": table, "as_of_ms": as_of_ms, "zone": ZONE,
+                    "source": source, "events": table, "as_of_ms": as_of_ms, "zone": zone,
                 },
                 settings={"prefer_column_name_to_alias": 1},
             )  # fmt: skip

@@ -41,6 +41,7 @@ from schemas.topics import (
     FACTS,
     INTERACTIONS,
     KPIS,
+    MAX_RECORD_BYTES,
     PARTIALS,
     PERFORMANCES,
     raw_topic,
@@ -62,6 +63,13 @@ GROUPS: dict[str, tuple[str, ...]] = {
 QUIET = {"log_level": 0}
 """A client's complaints about a server that is being stopped are no news."""
 
+_NOT_NOW = frozenset((
+    KafkaError._TIMED_OUT,
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+))  # fmt: skip
+"""A coordinator that is busy, or moves."""
 _COMMAND = Path(sys.executable).with_name("cxstream")
 _prefixes = itertools.count(1)
 
@@ -191,6 +199,7 @@ class Site:
         exhibits: Exhibit files.
         session_timeout_ms: When a group gives up a silent worker.
         replication: Replicas of each topic.
+        partitions: Partitions of each topic.
     """
 
     def __init__(
@@ -203,8 +212,10 @@ class Site:
         exhibits: Iterable[Path] = (),
         session_timeout_ms: int = SESSION_TIMEOUT_MS,
         replication: int = 1,
+        partitions: int = PARTITIONS,
     ) -> None:
         self.bootstrap = bootstrap
+        self.partitions = partitions
         self.folder = folder
         self.prefix = f"site{next(_prefixes)}"
         self.workers: list[Process] = []
@@ -212,9 +223,10 @@ class Site:
             **os.environ,
             "CXSTREAM_BOOTSTRAP": bootstrap,
             "CXSTREAM_GROUP_PREFIX": self.prefix,
-            "CXSTREAM_PARTITIONS": str(PARTITIONS),
+            "CXSTREAM_PARTITIONS": str(partitions),
             "CXSTREAM_REPLICATION": str(replication),
             "CXSTREAM_TICKS": "external",
+            "CXSTREAM_HEARTBEAT_SECONDS": "0",
             "CXSTREAM_LINGER_SECONDS": "0",
             "CXSTREAM_SESSION_TIMEOUT_MS": str(session_timeout_ms),
             "CXSTREAM_IDENTITY_KEY_FILE": str(folder / "identity.key"),
@@ -236,7 +248,14 @@ class Site:
         self.command("topics", "apply")
         # One process makes the key; others started at once would find the file half written.
         (folder / "identity.key").write_text("ab" * 32 + "\n", "ascii")
-        self.producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 5, **QUIET})
+        self.producer = Producer(
+            {
+                "bootstrap.servers": bootstrap,
+                "linger.ms": 5,
+                "message.max.bytes": 2 * MAX_RECORD_BYTES,  # let the broker judge
+                **QUIET,
+            }
+        )
         self._groups = {
             role: Consumer(
                 {"bootstrap.servers": bootstrap, "group.id": f"{self.prefix}-{role}", **QUIET}
@@ -342,14 +361,14 @@ class Site:
             "", 0, at_ms, publish_all=publish_all, complete=complete, moving_only=moving_only
         )
         value, headers = tick_record(tick)
-        for number in range(PARTITIONS):
+        for number in range(self.partitions):
             self.produce(value, topic=INTERACTIONS, partition=number, headers=headers)
         self.flush()
 
     def pass_time(self, at_ms: int) -> None:
         """Let the clock of every partition go on, as a worker does: nothing more is asked for."""
         value, headers = tick_record(Tick("", 0, at_ms))
-        for number in range(PARTITIONS):
+        for number in range(self.partitions):
             self.produce(value, topic=INTERACTIONS, partition=number, headers=headers)
         self.flush()
 
@@ -361,7 +380,7 @@ class Site:
         Raises:
             KafkaException: a transaction that moves one of them stayed open for all the time.
         """
-        partitions = [TopicPartition(t, p) for t in GROUPS[role] for p in range(PARTITIONS)]
+        partitions = [TopicPartition(t, p) for t in GROUPS[role] for p in range(self.partitions)]
         return {
             (found.topic, found.partition): max(found.offset, 0)
             for found in self._groups[role].committed(partitions, timeout=seconds)
@@ -375,7 +394,7 @@ class Site:
                 TopicPartition(topic, number), timeout=20
             )[1]
             for topic in GROUPS[role]
-            for number in range(PARTITIONS)
+            for number in range(self.partitions)
         }
 
     def lag(self, role: str) -> int:
@@ -383,7 +402,7 @@ class Site:
         try:
             committed = self.committed(role, seconds=2.0)
         except KafkaException as error:
-            if error.args[0].code() != KafkaError._TIMED_OUT:
+            if error.args[0].code() not in _NOT_NOW:
                 raise
             return 1
         ends = self.ends(role)
@@ -415,11 +434,11 @@ class Site:
                 **QUIET,
             }
         )
-        consumer.assign([TopicPartition(topic, number, 0) for number in range(PARTITIONS)])
+        consumer.assign([TopicPartition(topic, number, 0) for number in range(self.partitions)])
         found: list[Read] = []
         ended = 0
         try:
-            while ended < PARTITIONS:
+            while ended < self.partitions:
                 for message in consumer.consume(2_000, timeout=0.3):
                     if message.error() is None:
                         found.append(_read(message))

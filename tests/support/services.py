@@ -31,10 +31,12 @@ def clickhouse_server(folder: Path | None = None) -> Iterator[EmbeddedClickHouse
 
 @contextmanager
 def kafka_server(
-    folder: Path | None = None, properties: Mapping[str, str] | None = None
+    folder: Path | None = None,
+    properties: Mapping[str, str] | None = None,
+    kind: type[KafkaServer] = KafkaServer,
 ) -> Iterator[KafkaServer]:
     """A Kafka broker on a folder, a temporary one unless given."""
-    with _home(folder) as home, _missing_service_decides(), KafkaServer(home, properties) as server:
+    with _home(folder) as home, _missing_service_decides(), kind(home, properties) as server:
         yield server
 
 

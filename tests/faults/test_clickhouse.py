@@ -1,0 +1,308 @@
+"""ClickHouse is down, slow, full, refuses, or has other tables than the worker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from clickhouse_connect.driver.client import Client
+
+from pipeline.embedded.clickhouse import EmbeddedClickHouse
+from schemas.topics import DEAD_LETTERS
+from tests.faults.answers import Answers
+from tests.faults.checker import Outcome, committed_now, facts_passed
+from tests.faults.conftest import Begin
+from tests.faults.disk import fill, small_disk
+from tests.faults.kafka import ProxiedKafka
+from tests.faults.load import POISON, Load
+from tests.faults.proxy import Proxy
+from tests.faults.signs import retries, total
+from tests.faults.trial import Trial, told, trial
+from tests.integration.site import wait_for
+from tests.support.services import clickhouse_server
+
+pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]
+
+USER = "of_the_worker"
+PASSWORD = "a password of tests"  # noqa: S105
+
+ANSWERED = {
+    # Code: its name, and whether the rows had been taken when it was told.
+    159: ("TIMEOUT_EXCEEDED", False),
+    202: ("TOO_MANY_SIMULTANEOUS_QUERIES", False),
+    209: ("SOCKET_TIMEOUT", True),
+    210: ("NETWORK_ERROR", True),
+    242: ("TABLE_IS_READ_ONLY", False),
+    243: ("NOT_ENOUGH_SPACE", False),
+    319: ("UNKNOWN_STATUS_OF_INSERT", True),
+    999: ("KEEPER_EXCEPTION", False),
+}
+
+
+class Refusal(NamedTuple):
+    """What makes the server refuse every insert of the worker's user, and what ends it."""
+
+    code: str
+    begins: tuple[str, ...]
+    ends: tuple[str, ...]
+
+
+_TABLES = ("interaction_events", "facts_interaction", "facts_queue_segment", "kpi_values")
+REFUSALS = {
+    "read-only": Refusal(
+        "164",
+        (f"ALTER USER {USER} SETTINGS readonly = 1",),
+        (f"ALTER USER {USER} SETTINGS NONE",),
+    ),
+    "out of memory": Refusal(
+        "241",
+        (f"ALTER USER {USER} SETTINGS max_memory_usage = 1, max_untracked_memory = 1",),
+        (f"ALTER USER {USER} SETTINGS NONE",),
+    ),
+    "over its quota": Refusal(
+        "201",
+        (f"CREATE QUOTA little FOR INTERVAL 1 hour MAX queries = 1 TO {USER}",),
+        ("DROP QUOTA little",),
+    ),
+    "too many parts": Refusal(
+        "252",
+        tuple(
+            line
+            for table in _TABLES
+            for line in (
+                f"SYSTEM STOP MERGES {table}",
+                f"ALTER TABLE {table} MODIFY SETTING parts_to_throw_insert = 1,"
+                " parts_to_delay_insert = 0",
+            )
+        ),
+        tuple(
+            line
+            for table in _TABLES
+            for line in (
+                f"ALTER TABLE {table} RESET SETTING parts_to_throw_insert, parts_to_delay_insert",
+                f"SYSTEM START MERGES {table}",
+            )
+        ),
+    ),
+}
+
+
+def assert_nobody_left(faulty: Trial, ready: int) -> None:
+    """No partition was lost or restored meanwhile: the worker stayed in its groups."""
+    (worker,) = faulty.running
+    assert len(told(worker, "partition_ready")) == ready
+    assert total([worker], "cx_checkpoints_failed_total") == 0
+
+
+def test_errors_that_pass_by_themselves_are_retried_by_their_code(
+    begin: Begin, clickhouse: EmbeddedClickHouse, reference: Outcome
+) -> None:
+    with (
+        Answers(clickhouse.http_port) as front,
+        begin(
+            "ClickHouse answers errors", environment={"CXSTREAM_CLICKHOUSE_PORT": str(front.port)}
+        ) as faulty,
+    ):
+        worker = faulty.start()
+        faulty.wait_for_progress("sink")
+        ready = len(told(worker, "partition_ready"))
+        for code, (name, applied) in ANSWERED.items():
+            front.refuse(code, name, 2, applied=applied)
+            faulty.feed(1)
+            wait_for(lambda: front.given[code] == 2, f"two inserts to be answered {code}", 60)  # noqa: B023
+        faulty.wait_for_progress("sink")
+        told_of = retries([worker])
+        for code in ANSWERED:
+            assert told_of[str(code)] >= 2, told_of
+            faulty.evidence[f"code {code}"] = front.given[code]
+        assert_nobody_left(faulty, ready)
+        faulty.finish(reference, *(f"code {code}" for code in ANSWERED))
+
+
+def test_a_server_that_refuses_is_waited_for(
+    begin: Begin, clickhouse: EmbeddedClickHouse, reference: Outcome
+) -> None:
+    environment = {"CXSTREAM_CLICKHOUSE_USER": USER, "CXSTREAM_CLICKHOUSE_PASSWORD": PASSWORD}
+    with begin("ClickHouse refuses", environment=environment) as faulty, _user(faulty.client):
+        worker = faulty.start()
+        faulty.wait_for_progress("sink")
+        ready = len(told(worker, "partition_ready"))
+        for name, refusal in REFUSALS.items():
+            before = retries([worker])[refusal.code]
+            for line in refusal.begins:
+                faulty.client.command(line)
+            faulty.feed(1)
+            wait_for(
+                lambda: retries([worker])[refusal.code] > before,  # noqa: B023
+                f"an insert to be refused: {name}", 60,
+            )  # fmt: skip
+            committed, clock = committed_now(faulty.place, "sink"), faulty.clock()
+            faulty.feed(2)
+            wait_for(lambda: faulty.clock() > clock, "gauges to move on", 60)  # noqa: B023
+            if refusal.code != "252":  # which leaves other tables alone
+                assert facts_passed(faulty.place, committed) == 0
+            for line in refusal.ends:
+                faulty.client.command(line)
+            faulty.wait_for_progress("sink")
+            faulty.evidence[name] = retries([worker])[refusal.code] - before
+        assert_nobody_left(faulty, ready)
+        faulty.finish(reference, *REFUSALS)
+
+
+@contextmanager
+def _user(client: Client) -> Iterator[None]:
+    """A user of the worker's own, that may do all and can be held back."""
+    client.command(f"CREATE USER {USER} IDENTIFIED BY '{PASSWORD}'")
+    client.command(f"GRANT CURRENT GRANTS ON *.* TO {USER}")
+    try:
+        yield
+    finally:
+        client.command(f"DROP USER {USER}")
+        client.command("DROP QUOTA IF EXISTS little")
+
+
+def test_clickhouse_is_down_and_comes_back(
+    begin: Begin, clickhouse: EmbeddedClickHouse, reference: Outcome
+) -> None:
+    with begin("ClickHouse killed") as faulty:
+        worker = faulty.start()
+        for _ in range(2):
+            faulty.wait_for_progress("sink")
+            ready = len(told(worker, "partition_ready"))
+            clickhouse.kill()
+            before, clock = sum(retries([worker]).values()), faulty.clock()
+            faulty.feed(2)
+            wait_for(lambda: sum(retries([worker]).values()) > before, "the sink to retry", 60)  # noqa: B023
+            wait_for(lambda: faulty.clock() > clock, "gauges to move on", 60)  # noqa: B023
+            clickhouse.start()
+            faulty.evidence["outages"] += 1
+        assert_nobody_left(faulty, ready)
+        faulty.finish(reference, "outages")
+
+
+@pytest.mark.parametrize("how", ["slow", "narrow", "half-open", "reset"])
+def test_the_network_to_clickhouse_fails(
+    how: str, begin: Begin, clickhouse: EmbeddedClickHouse, reference: Outcome
+) -> None:
+    with (
+        Proxy(clickhouse.http_port) as proxy,
+        begin(
+            f"ClickHouse {how}",
+            environment={"CXSTREAM_CLICKHOUSE_PORT": str(proxy.port)},
+        ) as faulty,
+    ):  # fmt: skip
+        worker = faulty.start()
+        faulty.wait_for_progress("sink")
+        ready, clock = len(told(worker, "partition_ready")), faulty.clock()
+        hit = {"reset": "cut"}.get(how, "held")
+        if how == "slow":
+            proxy.delay(1.0)  # ten times the tenth of a second that an insert takes
+        elif how == "narrow":
+            proxy.limit(20_000)
+        elif how == "half-open":
+            proxy.freeze()
+        else:
+            _reset_until_it_hits(faulty, proxy)
+        faulty.feed(4)
+        wait_for(lambda: proxy.hits[hit] > 0, "the fault to hit", 60)
+        # What does not write to ClickHouse goes on meanwhile.
+        wait_for(lambda: faulty.clock() > clock, "gauges to move on", 60)
+        if how == "half-open":
+            proxy.heal()
+        faulty.wait_for_progress("sink", 120)
+        proxy.heal()
+        assert_nobody_left(faulty, ready)
+        faulty.evidence[hit] = proxy.hits[hit]
+        faulty.finish(reference, hit)
+
+
+def _reset_until_it_hits(faulty: Trial, proxy: Proxy) -> None:
+    """Connections come and go with inserts: one of them is reset under way."""
+
+    def cut() -> bool:
+        proxy.reset()
+        return proxy.hits["cut"] > 4
+
+    faulty.feed_until(cut, "connections to be reset", 60)
+
+
+def test_the_disk_of_clickhouse_is_full(
+    kafka: ProxiedKafka, brief: Load, reference: Outcome, tmp_path: Path
+) -> None:
+    """By a small mount; where none can be made, by a quota of written bytes (201 for 243)."""
+    with (
+        small_disk(tmp_path / "disk", 160) as mounted,
+        clickhouse_server(tmp_path / "disk") as small,
+        trial("disk of ClickHouse full", kafka.bootstrap, small, tmp_path, brief) as faulty,
+    ):
+        ballast, quota = tmp_path / "disk" / "ballast", "MAX written_bytes = 1"
+        code = "243" if mounted else "201"
+        worker = faulty.start()
+        faulty.wait_for_progress("sink")
+        ready = len(told(worker, "partition_ready"))
+        if mounted:
+            fill(ballast)
+        else:
+            faulty.client.command(f"CREATE QUOTA full FOR INTERVAL 1 hour {quota} TO {small.user}")
+        faulty.feed(2)
+        wait_for(lambda: retries([worker])[code] > 0, f"an insert to be refused as {code}", 60)
+        committed = committed_now(faulty.place, "sink")
+        faulty.feed(2)
+        wait_for(lambda: retries([worker])[code] > 1, "another try", 60)
+        assert facts_passed(faulty.place, committed) == 0
+        if mounted:
+            ballast.unlink()
+        else:
+            faulty.client.command("DROP QUOTA full")
+        faulty.wait_for_progress("sink")
+        faulty.evidence["full by mount" if mounted else "full by quota"] = retries([worker])[code]
+        assert_nobody_left(faulty, ready)
+        faulty.finish(reference, "full by mount" if mounted else "full by quota")
+
+
+CHANGES = {
+    "missing": (
+        "ALTER TABLE facts_queue_segment DROP COLUMN outcome",
+        "ALTER TABLE facts_queue_segment ADD COLUMN outcome LowCardinality(String)",
+    ),
+    "of another type": (
+        "ALTER TABLE facts_queue_segment MODIFY COLUMN outcome UInt8",
+        "ALTER TABLE facts_queue_segment MODIFY COLUMN outcome LowCardinality(String)",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_a_table_that_does_not_fit_stops_the_worker(
+    what: str, begin: Begin, reference: Outcome
+) -> None:
+    breaks, mends = CHANGES[what]
+    with begin(f"ClickHouse: a column {what}") as faulty:
+        faulty.client.command(breaks)
+        worker = faulty.start()
+        faulty.feed(5)
+        assert worker.wait(60) == 1
+        assert "outcome" in worker.tail()
+        # Nothing of what was refused is passed, and nothing of it becomes a dead letter.
+        begin_at = dict.fromkeys(faulty.place.ends("sink"), 0)
+        assert facts_passed(faulty.place, begin_at, "queue_segment") == 0
+        letters = {record.headers["reason"] for record in faulty.place.read(DEAD_LETTERS)}
+        assert letters <= {reason.encode() for reason, _ in POISON}
+        faulty.evidence["stopped"] += 1
+        faulty.client.command(mends)
+        faulty.start()
+        faulty.finish(reference, "stopped")
+
+
+def test_a_column_more_disturbs_nobody(begin: Begin, reference: Outcome) -> None:
+    with begin("ClickHouse: a column more") as faulty:
+        faulty.start()
+        faulty.wait_for_progress("sink")
+        faulty.client.command("ALTER TABLE facts_queue_segment ADD COLUMN note String DEFAULT 'x'")
+        faulty.wait_for_progress("sink")
+        rows = "SELECT count() FROM facts_queue_segment WHERE note = 'x'"
+        faulty.evidence["rows of the new table"] = faulty.client.query(rows).result_rows[0][0]
+        faulty.finish(reference, "rows of the new table")
