@@ -27,7 +27,7 @@ FAULTS = {
     "cut": Fault(Proxy.cut, "refused", 3.0),
     "reset": Fault(Proxy.reset, "cut"),
     # Longer than a session: the group has given the worker up when it can be heard again.
-    "frozen": Fault(Proxy.freeze, "held", 4.0),
+    "frozen": Fault(Proxy.freeze, "held", 8.0),
     "half-open": Fault(Proxy.strand, "swallowed"),
     "slow": Fault(lambda proxy: proxy.delay(0.1), "held"),
     "narrow": Fault(lambda proxy: proxy.limit(300_000), "held"),

@@ -20,8 +20,6 @@ pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]
 
 STOP_SECONDS = 20.0
 """Within so long a worker that was told to end has ended; it gives checkpoints at most 5 s."""
-JOINS_TIMEOUT_MS = 6_000
-"""Many processes that start at once leave each other little of two cores."""
 POINTS = (
     "intake.after_outputs:2",  # in the middle of a batch: what was sent is never seen
     "sink.cx.facts.before_outputs:2",  # after the insert, before its offset is committed
@@ -128,7 +126,7 @@ def test_partitions_move_while_a_checkpoint_commits(
 
 
 def test_workers_come_and_go_and_some_have_nothing_to_do(begin: Begin, reference: Outcome) -> None:
-    with begin("joins and leaves", session_timeout_ms=JOINS_TIMEOUT_MS) as faulty:
+    with begin("joins and leaves") as faulty:
         for _ in range(5):  # one more than there are partitions
             faulty.start()
             faulty.feed(1)
@@ -152,7 +150,7 @@ def _leave(faulty: Trial) -> None:
 
 def test_versions_are_rolled_forward_and_back(begin: Begin, reference: Outcome) -> None:
     """Old workers read what new ones write, records and state, and the other way round."""
-    with begin("rolling deploy", session_timeout_ms=JOINS_TIMEOUT_MS) as faulty:
+    with begin("rolling deploy") as faulty:
         faulty.start()
         faulty.start()
         faulty.wait_for_progress("lifecycle")

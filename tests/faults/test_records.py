@@ -33,8 +33,6 @@ pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]
 STREAK = 50
 WRITTEN = 400
 EVENTS = 1_500
-CALM_TIMEOUT_MS = 6_000
-"""Counters are of a process: a rebalance while a commit is answered leaves a batch uncounted."""
 HOUR_MS = 3_600_000
 
 
@@ -152,9 +150,7 @@ def test_compressed_batches_are_read_and_bombs_are_refused(
 
 
 def test_a_day_that_is_replayed_counts_once(begin: Begin, brief: Load, reference: Outcome) -> None:
-    with begin(
-        "the whole day twice", told_twice(brief), session_timeout_ms=CALM_TIMEOUT_MS
-    ) as faulty:
+    with begin("the whole day twice", told_twice(brief)) as faulty:
         worker = faulty.start()
         faulty.feed()
         faulty.place.drain(120, alive=[worker])
@@ -192,9 +188,7 @@ def test_clocks_of_sources_an_hour_ahead_and_behind(begin: Begin) -> None:
     """They are counted as told; those ahead of their record are counted as skewed."""
     start_ms = (time.time_ns() // 1_000_000 - 8 * HOUR_MS) // HOUR_MS * HOUR_MS
     wrong = skewed(load(SEED, EVENTS, start_ms))
-    with begin(
-        "clocks an hour ahead and behind", wrong, session_timeout_ms=CALM_TIMEOUT_MS
-    ) as faulty:
+    with begin("clocks an hour ahead and behind", wrong) as faulty:
         worker = faulty.start()
         faulty.feed()
         faulty.place.drain(120, alive=[worker])

@@ -41,7 +41,7 @@ from tests.integration.site import QUIET, Process, Site, wait_for
 from tests.integration.warehouse import client_of
 
 EXHIBIT = Path(__file__).parents[1] / "integration" / "truth.yaml"
-SESSION_TIMEOUT_MS = 2_000
+SESSION_TIMEOUT_MS = 6_000
 CHUNK = 50
 """Records written at once; a tick follows them."""
 MEMORY_BOUND_MB = 400.0
