@@ -82,9 +82,9 @@ def write(place: Site, number: int) -> None:
 
 def finish(place: Site, worker: Process) -> Outcome:
     """Let the worker do the rest, then a day pass, which ends what was left open."""
-    place.drain(40, alive=[worker], roles=ROLE)
+    place.drain(90, alive=[worker], roles=ROLE)
     place.tick(TICK_MS + 86_400_000)
-    place.drain(40, alive=[worker], roles=ROLE)
+    place.drain(90, alive=[worker], roles=ROLE)
     return outcome(place)
 
 
