@@ -90,7 +90,7 @@ def run(
 def two(place: Site) -> list[Process]:
     """Two workers that share the partitions."""
     workers = [place.worker(), place.worker()]
-    wait_for(lambda: all(map(owned, workers)), "both workers to own partitions", 90)
+    wait_for(lambda: all(map(owned, workers)), "both workers to own partitions", 180)
     return workers
 
 
