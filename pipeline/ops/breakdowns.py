@@ -13,6 +13,7 @@ from typing import Final
 from pipeline.kpi.catalogue import CompiledKpi, CompiledPart
 from pipeline.kpi.expression import AS_OF_PARAMETER
 from pipeline.ops.queries import CLOCK, FROM, in_view, interval_sql, population
+from pipeline.ops.targets import has_interval
 from schemas.exhibit import Exhibit
 
 WORK: Final = (
@@ -81,14 +82,14 @@ def _columns(kpi: CompiledKpi) -> list[str]:
     here = f"kpi = '{kpi.id}'"
     k, d = f"sumIf(k, {here})", f"sumIf(d, {here})"
     n = f"sumIf(n, {here})"
-    if kpi.total:
-        return [f"{k} AS `{kpi.title}`"]
+    if kpi.unit == "count":
+        return [f"toUInt64({k}) AS `{kpi.title}`"]
     per = " / 1000" if kpi.unit == "seconds" else ""
     found = [f"if({d} = 0, NULL, {k} / {d}{per}) AS `{kpi.title}`"]
     # Of a share n is what it is a share of; of time it is the stretches of it.
     counted = d if kpi.part.until is None else n
     found.append(f"toUInt64({counted}) AS `n, {kpi.title}`")
-    if kpi.unit == "ratio" and kpi.proportion:
+    if has_interval(kpi):
         found.append(f"{interval_sql(k, d)} AS `95 %, {kpi.title}`")
     return found
 

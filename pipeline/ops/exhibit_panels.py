@@ -22,6 +22,7 @@ from pipeline.ops.panels import (
     table,
     text,
 )
+from pipeline.ops.targets import has_interval
 from schemas.exhibit import Exhibit, KpiEntry, Sliding, Target, Tumbling
 from schemas.exhibit_file import load_exhibit
 
@@ -87,7 +88,7 @@ def value_panel(exhibit: Exhibit, entry: Entry, number: int) -> Panel:
     asks = [Ask(expression(exhibit, entry, "value"), "value ({{state}})", instant=True)]
     if not entry.kpi.gauge:
         asks.append(Ask(expression(exhibit, entry, "n"), "n ({{state}})", instant=True))
-    if entry.kpi.unit == "ratio" and entry.kpi.proportion:
+    if has_interval(entry.kpi):
         asks += [
             Ask(expression(exhibit, entry, end), f"{end} 95 % ({{{{state}}}})", instant=True)
             for end in ("low", "high")
@@ -139,7 +140,7 @@ def steps(target: Target | None) -> Sequence[tuple[str, float | None]]:
 def over_time(exhibit: Exhibit, entry: Entry, **more: Any) -> Panel:
     """Value with its interval over time; n stands in the tooltip."""
     asks = [Ask(expression(exhibit, entry, "value"), "{{state}}")]
-    if entry.kpi.unit == "ratio" and entry.kpi.proportion:
+    if has_interval(entry.kpi):
         asks += [
             Ask(expression(exhibit, entry, end), f"{end} 95 %, {{{{state}}}}")
             for end in ("low", "high")

@@ -19,6 +19,11 @@ _FOR_SECONDS = 120
 _TOLD_LATER = frozenset(("survey",))
 
 
+def has_interval(kpi: CompiledKpi) -> bool:
+    """Whether values have a 95 % interval: a share of counts, not of time."""
+    return kpi.unit == "ratio" and kpi.proportion and kpi.attribution != "clip"
+
+
 def alerts(exhibit: Exhibit) -> list[Alert]:
     """An alert for each end of each target; none for an exhibit without sliding windows."""
     sizes = sorted(
@@ -77,7 +82,7 @@ def _conditions(
     if short != long and not _TOLD_LATER & {part.fact for part in kpi.parts}:
         yield Condition(measured("value", short), bound)
     yield Condition(measured("value", long), bound)
-    if kpi.unit == "ratio" and kpi.proportion:
+    if has_interval(kpi):
         yield Condition(measured(certain, long), bound)
     if entry.min_n:
         yield Condition(measured("n", long), f">= {entry.min_n}")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 from typer.testing import CliRunner
 
 from pipeline.cli.main import app
@@ -15,6 +16,7 @@ from pipeline.doctor.findings import clock_finding
 from pipeline.identity import make_key
 from schemas.topics import CLOCKS
 from schemas.values import ExhibitClock, encode_clock, rfc3339
+from tests.integration.warehouse import client_of
 from tests.support.services import kafka_server
 
 
@@ -86,6 +88,29 @@ def test_from_nothing_to_healthy(clickhouse, tmp_path):
         table = site.run("doctor")
         assert table.exit_code == 1
         assert "start a worker with the role sink" in table.stdout
+
+        # One thing after the other is broken, and is said with what to do about it.
+        admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
+        shorter = ConfigEntry("retention.ms", "60000", incremental_operation=AlterConfigOpType.SET)
+        resource = ConfigResource("topic", "cx.facts", incremental_configs=[shorter])
+        admin.incremental_alter_configs([resource])[resource].result(10)
+        with client_of(clickhouse, "doctor") as client:
+            client.command("ALTER TABLE schema_migrations DELETE WHERE name LIKE '0012%' "
+                           "SETTINGS mutations_sync = 2")  # fmt: skip
+        found = site.findings(1)
+        assert found["topics"]["level"] == "warning"
+        assert "retention.ms" in found["topics"]["found"]
+        assert found["topics"]["todo"] == "`cxstream topics apply` sets these settings"
+        assert found["migrations"]["level"] == "bad"
+        assert found["migrations"]["todo"] == "`cxstream migrate apply`"
+        with client_of(clickhouse, "doctor") as client:
+            client.command("INSERT INTO schema_migrations (name, checksum) VALUES ('9999_x', '0')")
+        found = site.findings(1)
+        assert found["migrations"]["todo"] == "use the version of cxstream that applied them"
+        site.environment["CXSTREAM_CLICKHOUSE_PASSWORD"] = "wrong"  # noqa: S105  that is the point
+        found = site.findings(1)
+        assert found["ClickHouse"]["level"] == "bad"
+        assert "repair CXSTREAM_CLICKHOUSE_*" in found["ClickHouse"]["todo"]
 
 
 def test_brokers_that_do_not_answer(tmp_path):

@@ -133,6 +133,7 @@ kpis:
   - {kpi: queue_depth, target: "<= 9", min_n: 5}
   - {kpi: csat_top_box, target: ">= 0.9"}
   - {kpi: fcr_repeat, target: ">= 0.7"}
+  - {kpi: occupancy, target: "<= 0.85"}
   - {kpi: aht}
 """
 
@@ -166,6 +167,11 @@ def test_alerts_of_an_exhibit():
         ("csat_top_box", [
             series("value", "csat_top_box", "1h") + " < 0.9",
             series("high", "csat_top_box", "1h") + " < 0.9",
+        ]),
+        # A share of time has no interval.
+        ("occupancy", [
+            series("value", "occupancy", "15m") + " > 0.85",
+            series("value", "occupancy", "1h") + " > 0.85",
         ]),
     ]  # fmt: skip
 
