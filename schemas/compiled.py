@@ -19,7 +19,8 @@ from pydantic.fields import FieldInfo
 from schemas.interaction import EVENT_CLASSES, InteractionEvent
 
 # Both cut a time to microseconds, but pydantic cuts off where msgspec rounds.
-_FINER_THAN_MICROSECONDS: Final = re.compile(rb":\d\d\.\d{7}").search
+_FINER_THAN_MICROSECONDS: Final = re.compile(rb"\.\d{7}").search
+_FINER_TIME: Final = re.compile(rb":\d\d\.\d{7}").search
 
 
 class CompiledEvent(msgspec.Struct, kw_only=True):
@@ -101,7 +102,8 @@ _encode: Final = msgspec.json.Encoder().encode
 
 def decode_event(body: bytes) -> CompiledEvent | None:
     """The event in ``body``, which must be valid UTF-8; None if pydantic has to judge it."""
-    if _FINER_THAN_MICROSECONDS(body) is not None:
+    # A literal first byte is found much faster; what follows it decides.
+    if _FINER_THAN_MICROSECONDS(body) is not None and _FINER_TIME(body) is not None:
         return None
     try:
         event: CompiledEvent = _decode(body)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from math import inf
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from pipeline.folds.rows import BotSession, ContactRow, Folded, Row
 from schemas.facts import Contact, Header, Journey
@@ -48,6 +48,12 @@ def fold(contacts: Iterable[ContactRow]) -> Folded:
     return Folded(tuple(rows), (), None)
 
 
+def _is_sound(contact: ContactRow) -> bool:
+    """Whether nothing of a contact ends before the contact starts: it is no neighbour of itself."""
+    ends = (contact.ended_ms, *(session.ended_ms for session in contact.bot_sessions))
+    return all(end is None or end >= contact.started_ms for end in ends)
+
+
 class _History(NamedTuple):
     """Gaps among contacts of one direction, the same without abandoned ones, and to calls out.
 
@@ -55,9 +61,9 @@ class _History(NamedTuple):
     is ``same``; without calls out ``outbound`` is empty.
     """
 
-    same: tuple[_Gaps, ...]
-    kept: tuple[_Gaps, ...]
-    outbound: tuple[_Gaps, ...]
+    same: tuple[_Gaps | _NoGaps, ...]
+    kept: tuple[_Gaps | _NoGaps, ...]
+    outbound: tuple[_Gaps | _NoGaps, ...]
 
 
 def _scopes(contacts: Sequence[ContactRow], *, directed: bool) -> tuple[_Gaps, ...]:
@@ -111,6 +117,22 @@ class _Gaps:
         ends = self._ends[self._scope(contact)]
         index = bisect_left(ends, contact.started_ms)
         return contact.started_ms - ends[index - 1] if index else None
+
+
+class _NoGaps:
+    """What a contact that is alone has of neighbours."""
+
+    def next_ms(self, contact: ContactRow, ended_ms: int | None) -> int | None:  # noqa: ARG002
+        """Nothing comes after it."""
+        return None
+
+    def previous_ms(self, contact: ContactRow) -> int | None:  # noqa: ARG002
+        """Nothing was before it."""
+        return None
+
+
+_NONE: Final = (_NoGaps(), _NoGaps(), _NoGaps())
+_NO_GAPS: Final = _History(_NONE, _NONE, _NONE)
 
 
 def _contact_rows(

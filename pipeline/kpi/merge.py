@@ -8,7 +8,7 @@ is clipped and still open grow.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from heapq import heappop, heappush
 from itertools import product
 from typing import NamedTuple
@@ -515,7 +515,7 @@ class Merge:
 
 
 def _rows(told: Told) -> int:
-    return told.get(ROWS, 0) if isinstance(told, Mapping) else told[0]
+    return told.get(ROWS, 0) if isinstance(told, dict) else told[0]
 
 
 def _rollups(cell: Cell) -> Iterable[Cell]:

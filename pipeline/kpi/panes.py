@@ -8,7 +8,7 @@ A share is the whole sum of this partition in one pane, so publishing it again c
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from operator import attrgetter
 from operator import sub as minus
 from typing import Final, Literal, NamedTuple
@@ -56,7 +56,7 @@ class _Sum:
 
 def extreme_of(known: Told | None, told: Told, *, largest: bool) -> Wire:
     """Rows, extreme, whether there is any, and "exists", of two such vectors."""
-    if isinstance(known, Mapping) or isinstance(told, Mapping):
+    if isinstance(known, dict) or isinstance(told, dict):
         raise TypeError("an extreme is no map")
     if known is None:
         return tuple(told[:4])
@@ -84,7 +84,7 @@ class _Extreme:
 
     def freeze(self, vector: Told) -> None:
         """Let a value that was added stay for good."""
-        if isinstance(vector, Mapping):
+        if isinstance(vector, dict):
             raise TypeError("an extreme is no map")
         _, value, known, *_ = vector
         if known:
@@ -95,7 +95,7 @@ class _Extreme:
             self.frozen = value if self.frozen is None else best(self.frozen, value)
 
     def add(self, vector: Told, sign: int) -> None:
-        if isinstance(vector, Mapping):
+        if isinstance(vector, dict):
             raise TypeError("an extreme is no map")
         rows, value, known, exists, *_ = vector
         self.rows += sign * rows

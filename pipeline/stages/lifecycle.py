@@ -6,7 +6,7 @@ Pure but for what it is given: it reads and writes state and outputs through :cl
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import groupby
 from typing import Final, NamedTuple
 
@@ -184,12 +184,12 @@ class Lifecycle(Folding[Read, KeyState]):
         stored = out.get(key)
         state = decode_state(stored) if stored is not None else None
         life_before_ms = None if state is None else state.life_ms
-        for floor_ms, reads in groupby(messages, key=lambda read: read.floor_ms):
+        for floor_ms, events in _by_floor(messages):
             if state is not None and state.life_ms < floor_ms:
                 self._publish(key, state, out)
                 self._forget(key, state, out)
                 state = None
-            state = self._take_in(key, state, floor_ms, [read.event for read in reads], out)
+            state = self._take_in(key, state, floor_ms, events, out)
         if state is not None:
             self._publish(key, state, out)
             self._ages.note(key, state.life_ms, life_before_ms)
@@ -201,8 +201,9 @@ class Lifecycle(Folding[Read, KeyState]):
         born_ms = floor_ms if state is None else state.born_ms
         if born_ms:
             late = [event for event in events if is_late(event, born_ms)]
-            self._late.tell(key[1:].decode(), late, out)
-            events = [event for event in events if not is_late(event, born_ms)]
+            if late:
+                self._late.tell(key[1:].decode(), late, out)
+                events = [event for event in events if not is_late(event, born_ms)]
         if not events:
             return state
         if state is None:
@@ -325,6 +326,16 @@ class Lifecycle(Folding[Read, KeyState]):
             out.send(PERFORMANCES, key.encode(), encode_performance(message))
 
         state.performances = tell(state.performances, rows, send)
+
+
+def _by_floor(messages: list[Read]) -> Iterable[tuple[int, list[Event]]]:
+    """Events by what was frozen where they stand in the log, which only ever rises."""
+    if messages and messages[0].floor_ms == messages[-1].floor_ms:
+        return [(messages[0].floor_ms, [read.event for read in messages])]
+    return [
+        (floor_ms, [read.event for read in reads])
+        for floor_ms, reads in groupby(messages, key=lambda read: read.floor_ms)
+    ]
 
 
 def _case_key(part: CasePart) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Annotated, Final, Protocol
+from typing import Annotated, Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -133,7 +133,7 @@ class Share(msgspec.Struct, frozen=True, array_like=True):
     vector: tuple[int, ...] | dict[str, int]
 
 
-class _ShareKey(msgspec.Struct, frozen=True, array_like=True):
+class _ShareKey(NamedTuple):
     source: str
     group: int
     cell: tuple[str, ...]
@@ -204,8 +204,8 @@ def share_key(source: str, key: PaneKey) -> bytes:
 
 def parse_share_key(key: bytes) -> tuple[str, PaneKey]:
     """Source and pane of a share."""
-    found = _decode_share_key(key)
-    return found.source, PaneKey(found.group, found.cell, found.grain, found.number)
+    source, *pane = _decode_share_key(key)
+    return source, PaneKey._make(pane)
 
 
 def control_kind(headers: Headers) -> bytes | None:
