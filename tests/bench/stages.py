@@ -130,14 +130,18 @@ class Checkpoint:
 
 
 class Cost(NamedTuple):
-    """CPU of a stage, of the first and the last fifth of its log, and the records read and written."""
+    """CPU of a stage, and the records it read and wrote.
+
+    ``early_seconds`` and ``late_seconds`` are the CPU of the whole log, had all of it cost what the first and the
+    last fifth of its batches did.
+    """
 
     seconds: float
     read: int
     written: int
     state_writes: int
-    first_seconds: float
-    last_seconds: float
+    early_seconds: float
+    late_seconds: float
 
 
 def raw_log(minutes: float, rate: float) -> list[Message]:
@@ -191,8 +195,12 @@ def drive(
         state_writes += len(checkpoint.overlay)
         marks.append(time.thread_time())
     written = sum(len(found) - before.get(topic, 0) for topic, found in memory.logs.items())
-    first, last = marks[a_fifth] - marks[0], marks[-1] - marks[-1 - a_fifth]
-    return Cost(marks[-1] - marks[0], len(log), written, state_writes, first, last)
+    ends = [min(at + size, len(log)) for at in begins]
+    a_first = marks[a_fifth] - marks[0]
+    a_last = marks[-1] - marks[-1 - a_fifth]
+    early = a_first * len(log) / ends[a_fifth - 1]
+    late = a_last * len(log) / (len(log) - begins[-a_fifth])
+    return Cost(marks[-1] - marks[0], len(log), written, state_writes, early, late)
 
 
 def _memory_of(stage: str, exhibits: Configuration, state: dict[bytes, bytes]) -> Any:
@@ -262,8 +270,8 @@ def main() -> None:
     exhibits.plan()
     tune_garbage_collection()
     table = Table(
-        "stage", "us/event", "of the first fifth", "of the last", "us/record", "read/event",
-        "written/event", "state/event",
+        "stage", "us/event", "early", "late", "us/record", "read/event", "written/event",
+        "state/event",
     )  # fmt: skip
     totals = [0.0, 0.0, 0.0]
     for stage, topic in (
@@ -281,7 +289,7 @@ def main() -> None:
         if profiler:
             profiler.disable()
             pstats.Stats(profiler).sort_stats("tottime").print_stats(45)
-        spent = (cost.seconds, 5 * cost.first_seconds, 5 * cost.last_seconds)
+        spent = (cost.seconds, cost.early_seconds, cost.late_seconds)
         totals = [total + one for total, one in zip(totals, spent, strict=True)]
         per_event = (cost.read / events, cost.written / events, cost.state_writes / events)
         table.add_row(
