@@ -132,8 +132,8 @@ class Checkpoint:
 class Cost(NamedTuple):
     """CPU of a stage, and the records it read and wrote.
 
-    ``early_seconds`` and ``late_seconds`` are the CPU of the whole log, had all of it cost what the first and the
-    last fifth of its batches did.
+    ``early_seconds`` and ``late_seconds`` are the CPU of the whole log, had all of it cost what the
+    first and the last fifth of its batches did.
     """
 
     seconds: float
