@@ -16,7 +16,10 @@ from schemas.platforms.base import (
 )
 from schemas.platforms.interactions import check_time
 
-NAMES = ("amazon_connect", "asterisk_queue_log", "bank_call_log", "interactions", "rasa")
+NAMES = (
+    "amazon_connect", "asterisk_queue_log", "bank_call_log", "chatwoot", "genesys_cloud",
+    "interactions", "line", "rasa", "twilio_taskrouter",
+)  # fmt: skip
 
 
 def test_platforms_are_found_by_the_names_of_their_modules():
