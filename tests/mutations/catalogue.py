@@ -77,9 +77,13 @@ _ALWAYS_SUBMIT = """\
 """
 _DUE_IN_ORDER = """\
         while self._heap and self._heap[0][0] <= clock_ms:
-            due_ms, key = heappop(self._heap)
-            # A moment that was moved since is left in the heap and skipped here.
-            if self._due.get(key) == due_ms:
+            place_ms, key = heappop(self._heap)
+            due_ms = self._due.get(key)
+            if due_ms is None:
+                continue
+            if due_ms > place_ms:
+                heappush(self._heap, (due_ms, key))
+            else:
                 del self._due[key]
                 found.append(key)
         return found
