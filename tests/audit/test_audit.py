@@ -33,7 +33,7 @@ INTERACTIONS = int(os.environ.get("CXSTREAM_AUDIT_INTERACTIONS", "2000"))
 CLOCK_MS = START_MS + 8 * DAY_MS
 DATABASE = "audited"
 EXHIBITS = tuple(Path(__file__).with_name(name) for name in ("exhibit.yaml", "people.yaml"))
-SESSION_TIMEOUT_MS = 20_000
+SESSION_TIMEOUT_MS = 45_000
 """A killed worker is missed that late; a slow one on a busy machine is not taken for dead."""
 AHEAD = 20_000
 """Records written before intake has taken them: a kill meets a pipeline that is busy."""

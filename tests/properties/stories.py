@@ -21,7 +21,7 @@ SPAN_SECONDS = 7200
 Row = dict[str, Any]
 """One event without id: its kind, ``at`` in seconds after the start, and its fields."""
 
-_QUESTIONS = st.sampled_from([("csat", 5), ("nps", 10), ("ces", 7)])
+_QUESTIONS = st.sampled_from([("csat", 5), ("nps", 10), ("ces", 7), ("fcr", 1)])
 
 _TURNS: st.SearchStrategy[Row] = st.sampled_from(
     [{}, {"confidence": 0.9}, {"confidence": 0.2, "no_match": True}, {"no_input": True}]
@@ -56,7 +56,10 @@ def contacts(draw: st.DrawFn, name: str) -> list[Row]:
         for _ in range(draw(st.integers(0, 3))):
             pause()
             heard = draw(_TURNS)
-            tell("bot_turn", user_turn=draw(st.booleans()), **heard, **bot)
+            tokens = draw(st.sampled_from([{}, {"input_tokens": 900, "output_tokens": 70}]))
+            tell("bot_turn", user_turn=draw(st.booleans()), **heard, **tokens, **bot)
+            if draw(st.integers(0, 3)) == 0:
+                tell("authenticated")
         pause()
         outcome = draw(st.sampled_from(["handoff", "handoff", "resolved", "left", ""]))
         handed_over = outcome == "handoff"
@@ -77,6 +80,8 @@ def contacts(draw: st.DrawFn, name: str) -> list[Row]:
         fate = draw(_FATES)
         if fate == "accepted":
             tell("accepted", queue=queue, performer_id=agent)
+            for kind in draw(st.sampled_from([(), (), ("authenticated",), ("info_repeated",)])):
+                tell(kind)
             for _ in range(draw(st.integers(0, 2))):
                 pause()
                 tell("hold", performer_id=agent)
@@ -104,7 +109,7 @@ def contacts(draw: st.DrawFn, name: str) -> list[Row]:
         question, scale = draw(_QUESTIONS)
         tell("survey_sent", survey_id="s")
         pause(1200)
-        score = draw(st.integers(1, scale))
+        score = draw(st.integers(0 if question == "fcr" else 1, scale))
         tell("survey_answered", survey_id="s", question=question, scale=scale, score=score)
     if draw(st.integers(0, 3)) == 0:
         tell("record", performer_id=agent, record_version=draw(st.integers(0, 2)),
