@@ -22,6 +22,9 @@ INTERACTIONS ?= 50000
 EVENTS ?= 2000000
 RUNS ?= 3
 PARTS ?=
+MINUTES ?= 10
+TICK ?= 0.5
+BENCH_RATE ?= 0
 # Tests of minutes each, left out of `make test`.
 LONG := $(addprefix tests/integration/,test_truth.py test_horizon.py test_identities.py test_exhibit_change.py test_warehouse.py)
 
@@ -94,8 +97,8 @@ alerts-short: $(DEV_SETUP) services ## The same for 14 of 21, without those that
 tour: $(DEV_SETUP) services ## docs/tour.md and the restores of docs/deploy.md, run from the pages.
 	@$(PYTEST) tests/tour
 
-bench: $(DEV_SETUP) services ## What a message costs beside a plain loop and stock Faust, on a real Kafka: EVENTS=2000000, RUNS=3, PARTS="layer product".
-	@$(BIN)/python -m tests.bench $(PARTS) --events $(EVENTS) --runs $(RUNS)
+bench: $(DEV_SETUP) services ## What a message costs beside a plain loop and stock Faust, on a real Kafka: EVENTS=2000000, RUNS=3, PARTS="layer product sink latency"; latency: MINUTES=10, TICK=0.5, BENCH_RATE=events a second (0: half of what a burst sustains).
+	@BENCH_MINUTES=$(MINUTES) BENCH_TICK_SECONDS=$(TICK) BENCH_RATE=$(BENCH_RATE) $(BIN)/python -m tests.bench $(PARTS) --events $(EVENTS) --runs $(RUNS)
 
 bench-peers: $(DEV_SETUP) services ## The same work on Kafka Streams, Bytewax, Quix and stock Faust, as far as they install.
 	@$(BIN)/python -m tests.bench peers --events $(EVENTS) --runs $(RUNS)

@@ -39,6 +39,7 @@ class Measured(msgspec.Struct, frozen=True):
         interaction_bytes: Resident memory of an open interaction, over all stages.
         base_bytes: Resident memory of a worker that holds nothing.
         restored_keys_per_second: Keys of a changelog a worker reads back in a second.
+        clickhouse_us: CPU microseconds an event of ClickHouse, which reads rows and merges them.
     """
 
     events_per_interaction: float
@@ -48,6 +49,7 @@ class Measured(msgspec.Struct, frozen=True):
     interaction_bytes: float
     base_bytes: float
     restored_keys_per_second: float
+    clickhouse_us: float
 
 
 class Load(NamedTuple):
@@ -91,6 +93,7 @@ class Plan(NamedTuple):
     kafka_bytes: float
     rows_per_day: float
     clickhouse_bytes: float
+    clickhouse_cores: float
     limit: str
 
 
@@ -121,6 +124,7 @@ def plan(load: Load, measured: Measured) -> Plan:
         rows_per_day=per_day * sum(volume.records for volume in measured.tables.values()),
         clickhouse_bytes=per_day * load.stored_days
         * sum(volume.bytes for volume in measured.tables.values()),
+        clickhouse_cores=peak * measured.clickhouse_us / 1e6,
         limit=_limit(roles, keys / workers * measured.interaction_bytes),
     )  # fmt: skip
 

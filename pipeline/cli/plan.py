@@ -76,6 +76,7 @@ def _show(found: Plan) -> None:
         ("disk of Kafka, all copies", decimal(round(found.kafka_bytes))),
         ("rows a day in ClickHouse", f"{found.rows_per_day:,.0f}"),
         ("disk of ClickHouse, one copy", decimal(round(found.clickhouse_bytes))),
+        ("cores of ClickHouse busy at the peak", f"{found.clickhouse_cores:.2f}"),
     ):
         whole.add_row(what, how_much)
     console.print(whole)

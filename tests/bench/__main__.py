@@ -16,10 +16,11 @@ from typing import Final
 from rich.console import Console
 
 from pipeline.embedded.kafka import KafkaServer
-from tests.bench import layer, peers, product, sink
+from tests.bench import latency, layer, peers, product, sink
 from tests.bench.generator import Written, fill
 from tests.bench.harness import WORKER_CORE
 from tests.bench.report import Report
+from tests.bench.work import Sums
 from tests.support.services import kafka_server
 
 Part = Callable[[str, Written, int, Console], Report]
@@ -27,9 +28,12 @@ PARTS: Final[dict[str, Part]] = {
     "layer": layer.measure,
     "product": product.measure,
     "sink": sink.measure,
+    "latency": latency.measure,
     "peers": peers.measure,
 }
 DEFAULT_PARTS: Final = ("layer", "product", "sink")
+BY_EVENTS: Final = frozenset(("layer", "product", "peers"))
+"""Parts that read the events of the work."""
 BROKER_PROPERTIES: Final = {
     # Two workers that start together are in one generation, as they are in a running group.
     "group.initial.rebalance.delay.ms": "2000",
@@ -61,9 +65,12 @@ def main() -> None:
     reports = []
     with kafka_server(properties=BROKER_PROPERTIES) as kafka:
         pin_away(kafka)
-        console.print(f"writing {options.events:,} events to each topic")
-        written = fill(kafka.bootstrap, options.events)
-        for name in options.parts or DEFAULT_PARTS:
+        parts = options.parts or DEFAULT_PARTS
+        written = Written(Sums(0, 0.0, 0, 0), 0.0)
+        if BY_EVENTS & {*parts}:
+            console.print(f"writing {options.events:,} events to each topic")
+            written = fill(kafka.bootstrap, options.events)
+        for name in parts:
             report = PARTS[name](kafka.bootstrap, written, options.runs, console)
             report.show(console)
             console.print(f"written to {report.write()}")

@@ -54,16 +54,17 @@ def _events(count: int) -> Iterator[_Event]:
 
 def fill(bootstrap: str, count: int) -> Written:
     """Make the topics of all forms and write the same ``count`` events to each."""
-    topics = [form.topic for form in FORMS.values()]
+    topics = [NewTopic(form.topic, form.partitions, 1) for form in FORMS.values()]
     admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 3})
-    for made in admin.create_topics([NewTopic(name, PARTITIONS, 1) for name in topics]).values():
+    for made in admin.create_topics(topics).values():
         made.result()
     producer = Producer(
         {"bootstrap.servers": bootstrap, "linger.ms": 20, "batch.size": 1_000_000, "log_level": 3}
     )
     total_bytes = milliseconds = answers = answered = 0
     for number, event in enumerate(_events(count)):
-        producer.produce(FORMS["few"].topic, event.value, event.queue_key)
+        for form in ("few", "spread"):
+            producer.produce(FORMS[form].topic, event.value, event.queue_key)
         producer.produce(FORMS["many"].topic, event.value, event.customer)
         total_bytes += len(event.value)
         milliseconds += event.milliseconds

@@ -27,7 +27,7 @@ import psutil
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from tests.bench.work import FORMS, PARTITIONS, Sums, Task
+from tests.bench.work import FORMS, Sums, Task
 
 WORKER_CORE: Final = 0
 LIMIT_SECONDS: Final = 600.0
@@ -100,14 +100,14 @@ def run(
     """
     admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 3})
     name = f"bench-{uuid.uuid4().hex[:12]}"
-    admin.create_topics([NewTopic(name, PARTITIONS, 1)])[name].result()
-    topic, window_ms = FORMS[form]
+    topic, window_ms, partitions = FORMS[form]
+    admin.create_topics([NewTopic(name, partitions, 1)])[name].result()
     events = min(expected.events, most_events)
-    task = Task(bootstrap, topic, name, name, form == "many", window_ms, events)
+    task = Task(bootstrap, topic, name, name, form == "many", window_ms, events, partitions)
     try:
         found = run_task(worker, task, processes=processes)
         if worker.checked and events == expected.events:
-            _check(worker, _sums(bootstrap, name), expected)
+            _check(worker, _sums(bootstrap, name, partitions), expected)
         return found
     finally:
         admin.delete_topics([name])[name].result()
@@ -230,7 +230,7 @@ def _wait_committed(task: Task, limit_seconds: float) -> None:
     """Return when the group has committed the whole topic."""
     admin = AdminClient({"bootstrap.servers": task.bootstrap, "log_level": 3})
     group = ConsumerGroupTopicPartitions(
-        task.group, [TopicPartition(task.topic, n) for n in range(PARTITIONS)]
+        task.group, [TopicPartition(task.topic, n) for n in range(task.partitions)]
     )
     ends_at = time.monotonic() + limit_seconds
     while time.monotonic() < ends_at:
@@ -241,16 +241,16 @@ def _wait_committed(task: Task, limit_seconds: float) -> None:
     raise BenchError(f"not all of {task.topic} was committed within {limit_seconds:.0f} s")
 
 
-def _sums(bootstrap: str, topic: str) -> Sums:
+def _sums(bootstrap: str, topic: str, partitions: int) -> Sums:
     """The latest committed aggregates of an output topic, added up."""
     consumer = Consumer({
         "bootstrap.servers": bootstrap, "group.id": topic, "enable.auto.commit": False,
         "isolation.level": "read_committed", "enable.partition.eof": True,
         "fetch.queue.backoff.ms": 5,
     })  # fmt: skip
-    consumer.assign([TopicPartition(topic, number, 0) for number in range(PARTITIONS)])
+    consumer.assign([TopicPartition(topic, number, 0) for number in range(partitions)])
     latest: dict[bytes, bytes] = {}
-    left = PARTITIONS
+    left = partitions
     ends_at = time.monotonic() + _READ_BACK_SECONDS
     while left and time.monotonic() < ends_at:
         for message in consumer.consume(10_000, 0.5):

@@ -80,6 +80,8 @@ def _rows(found: Runs) -> list[Row]:
         *(row(worker, "few", few) for worker in READERS),
         row(PLAIN_LOOP, "many", many),
         row(LAYER, "many", many),
+        row(PLAIN_LOOP, "spread", found[PLAIN_LOOP.name, "spread"]),
+        row(LAYER, "spread", found[PLAIN_LOOP.name, "spread"]),
         row(RESTORE, "keys", None),
     ]
 
@@ -88,9 +90,11 @@ def _goals(rows: list[Row], keys_a_second: float) -> list[Goal]:
     by_name = {(row.name, row.form): row for row in rows}
     few, many = by_name[LAYER.name, "few"], by_name[LAYER.name, "many"]
     two, stock = by_name["two workers", "few"], by_name[STOCK_FAUST.name, "few"]
+    spread = by_name[LAYER.name, "spread"]
     return [
         Goal("CPU over the plain loop's, few keys", 1.7, few.ratio or 0.0, at_most=True),
         Goal("CPU over the plain loop's, many keys", 1.3, many.ratio or 0.0, at_most=True),
+        Goal("CPU over the plain loop's, 64 partitions", 1.7, spread.ratio or 0.0, at_most=True),
         Goal("CPU of two workers over one's", 1.1, _paired(two, few), at_most=True),
         Goal("keys restored a second", 150_000.0, keys_a_second, at_most=False),
         Goal("CPU of stock Faust over the layer's", 20.0, _paired(stock, few), at_most=False),

@@ -20,6 +20,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 import psutil
+from confluent_kafka import KafkaError, KafkaException
 from rich.console import Console
 
 from pipeline.capacity import Measured, Volume
@@ -91,6 +92,7 @@ class Left(NamedTuple):
         follower_bytes: State of customers and performers, for each interaction.
         topics: Records of each topic.
         tables: Rows of each table.
+        clickhouse_us: CPU microseconds an event that ClickHouse used meanwhile.
     """
 
     interactions: int
@@ -98,15 +100,19 @@ class Left(NamedTuple):
     follower_bytes: float
     topics: dict[str, Volume]
     tables: dict[str, Volume]
+    clickhouse_us: float
 
 
-class _Meter:
-    """CPU and memory of worker processes, pinned to the workers' core."""
+class Meter:
+    """CPU and memory of processes; workers are pinned to their core."""
 
-    def __init__(self, workers: Mapping[str, Process]) -> None:
+    def __init__(
+        self, workers: Mapping[str, Process | EmbeddedClickHouse], *, pinned: bool = True
+    ) -> None:
         self._processes = {name: psutil.Process(worker.pid) for name, worker in workers.items()}
         for process in self._processes.values():
-            process.cpu_affinity([WORKER_CORE])
+            if pinned:
+                process.cpu_affinity([WORKER_CORE])
         self._began = self._cpu()
         self._at = time.monotonic()
 
@@ -173,6 +179,7 @@ def _write(found: Runs, left: Left, restored: float) -> Path:
         interaction_bytes=memory.measure(MEMORY_CALLS).grown_bytes + left.follower_bytes,
         base_bytes=left.base_bytes,
         restored_keys_per_second=restored,
+        clickhouse_us=left.clickhouse_us,
     )
     FOLDER.mkdir(parents=True, exist_ok=True)
     file = FOLDER / "capacity.json"
@@ -194,17 +201,18 @@ def _product(bootstrap: str, clickhouse: EmbeddedClickHouse, database: str, way:
         workers = {
             "all stages" if way == ONE else chosen[0]: place.worker(chosen) for chosen in roles
         }
-        wait_for(lambda: _ready(place), "workers to be ready", _READY_SECONDS)
+        wait_for(lambda: is_ready(place), "workers to be ready", _READY_SECONDS)
         records = center(EVENTS, time.time_ns() // 1_000_000)
-        meter = _Meter(workers)
+        meter = Meter(workers)
         held_bytes = meter.resident_bytes
+        stored = Meter({"ClickHouse": clickhouse}, pinned=False)
         with _ticking(place):
             for record in records:
                 place.produce(record.value, record.key)
             place.flush()
             place.drain(_DRAIN_SECONDS, alive=workers.values(), roles=[place.roles[0]])
         place.drain(_DRAIN_SECONDS, alive=workers.values())
-        costs = meter.read(EVENTS)
+        costs, stored_us = meter.read(EVENTS), stored.read(EVENTS)["ClickHouse"].cpu_us
         if way == EACH:
             return _Outcome(costs, None)
         interactions = len({record.key for record in records})
@@ -216,6 +224,7 @@ def _product(bootstrap: str, clickhouse: EmbeddedClickHouse, database: str, way:
                 _held_bytes(place) / interactions,
                 {topic: _volume(place, topic) for topic in _topics()},
                 _tables(clickhouse, database),
+                stored_us,
             ),
         )
 
@@ -255,10 +264,18 @@ def _tables(clickhouse: EmbeddedClickHouse, database: str) -> dict[str, Volume]:
     return {table: Volume(rows / EVENTS, size / EVENTS) for table, rows, size in found}
 
 
-def _ready(place: Site) -> bool:
+def is_ready(place: Site) -> bool:
     """Whether every partition has its owner: a tick has gone through the whole pipeline."""
     place.tick(time.time_ns() // 1_000_000)
-    return all(sum(place.committed(role).values()) >= PARTITIONS for role in ("exhibits", "sink"))
+    try:
+        return all(
+            sum(place.committed(role).values()) >= PARTITIONS for role in ("exhibits", "sink")
+        )
+    except KafkaException as error:
+        # The broker moves the coordinators of new groups about; a transaction may be open.
+        if error.args[0].code() not in (KafkaError.NOT_COORDINATOR, KafkaError._TIMED_OUT):
+            raise
+        return False
 
 
 @contextmanager

@@ -2,17 +2,19 @@
 
 The file is :class:`Report` as JSON, under ``var/bench/<part>.json``: ``part`` (``layer``,
 ``peers``, ...), ``measured_at`` (RFC 3339, UTC), ``machine``, ``events`` (of the full work),
-``rows`` and ``goals``. A row is the median of its runs; ``cpu_us`` are CPU microseconds an event,
-user and system, of one core, ``ratio`` is the median of each run's ``cpu_us`` over that of the
-yardstick's run beside it. Readers ignore fields they do not know; ``schema`` rises when one changes
-its meaning.
+``rows``, ``goals`` and ``histograms``. A row is the median of its runs; ``cpu_us`` are CPU
+microseconds an event, user and system, of one core, ``ratio`` is the median of each run's
+``cpu_us`` over that of the yardstick's run beside it. Readers ignore fields they do not know;
+``schema`` rises when one changes its meaning.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import statistics
+from bisect import bisect_left
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -81,6 +83,38 @@ class Goal(msgspec.Struct, frozen=True):
         return self.measured <= self.limit if self.at_most else self.measured >= self.limit
 
 
+BOUNDS_SECONDS: Final = (0.1, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
+
+
+class Histogram(msgspec.Struct, frozen=True):
+    """How long something took, many times over.
+
+    Attributes:
+        bounds_seconds: Upper ends of the buckets; the last bucket has none.
+        counts: How many lie in each bucket, one more than there are bounds.
+    """
+
+    name: str
+    bounds_seconds: list[float]
+    counts: list[int]
+    p50_seconds: float
+    p99_seconds: float
+    longest_seconds: float
+
+    @classmethod
+    def of(cls, name: str, seconds: Sequence[float]) -> Histogram:
+        """Of measured times, of which there is at least one."""
+        ordered = sorted(seconds)
+        counts = [0] * (len(BOUNDS_SECONDS) + 1)
+        for one in ordered:
+            counts[bisect_left(BOUNDS_SECONDS, one)] += 1
+
+        def rank(share: float) -> float:
+            return ordered[max(math.ceil(share * len(ordered)), 1) - 1]
+
+        return cls(name, list(BOUNDS_SECONDS), counts, rank(0.5), rank(0.99), ordered[-1])
+
+
 class Report(msgspec.Struct, frozen=True):
     """One part's findings."""
 
@@ -91,12 +125,22 @@ class Report(msgspec.Struct, frozen=True):
     rows: list[Row]
     goals: list[Goal]
     schema: int = 1
+    histograms: list[Histogram] = []
 
     @classmethod
-    def of(cls, part: str, events: int, rows: list[Row], goals: Sequence[Goal] = ()) -> Report:
+    def of(
+        cls,
+        part: str,
+        events: int,
+        rows: list[Row],
+        goals: Sequence[Goal] = (),
+        histograms: Sequence[Histogram] = (),
+    ) -> Report:
         """A report of now and here."""
         now = datetime.now(UTC).replace(microsecond=0)
-        return cls(part, now, Machine.this(), events, rows, list(goals))
+        return cls(
+            part, now, Machine.this(), events, rows, list(goals), histograms=list(histograms)
+        )
 
     def write(self) -> Path:
         """Write the file, over that of an earlier run."""
@@ -118,6 +162,12 @@ class Report(msgspec.Struct, frozen=True):
                 f"{row.peak_rss_bytes / _MIB:,.0f}", row.guarantee,
             )  # fmt: skip
         console.print(table)
+        for told in self.histograms:
+            ends = [f"up to {bound:g} s" for bound in told.bounds_seconds] + ["longer"]
+            of = Table("seconds", "count", title=told.name)
+            for end, count in zip(ends, told.counts, strict=True):
+                of.add_row(end, str(count))
+            console.print(of)
         for goal in self.goals:
             bound = "at most" if goal.at_most else "at least"
             verdict = "reached" if goal.reached else "MISSED"

@@ -5,9 +5,9 @@ tumbling window of event time: how many events, how long they took, how many ans
 and the sum of their answers. Send changed aggregates on, and commit what was read. The output holds
 the latest value of each aggregate under its key, so that the sums can be checked afterwards.
 
-Two forms of it: ``few`` keys (queue and channel, windows of a minute), where a second of events
-folds into some hundred aggregates, and ``many`` (customers, one window of a day), where next to
-nothing folds.
+Three forms of it: ``few`` keys (queue and channel, windows of a minute), where a second of events
+folds into some hundred aggregates, ``many`` (customers, one window of a day), where next to nothing
+folds, and ``spread``, the few keys over 64 partitions instead of 4.
 """
 
 from __future__ import annotations
@@ -61,11 +61,13 @@ class Form(NamedTuple):
 
     topic: str
     window_ms: int
+    partitions: int = PARTITIONS
 
 
 FORMS: Final = {
     "few": Form("bench.by-queue", 60_000),
     "many": Form("bench.by-customer", 86_400_000),
+    "spread": Form("bench.by-queue-spread", 60_000, 64),
 }
 
 
@@ -79,6 +81,7 @@ class Task(NamedTuple):
     by_customer: bool
     window_ms: int
     events: int
+    partitions: int = PARTITIONS
 
     @classmethod
     def of_environment(cls) -> Task:

@@ -18,6 +18,7 @@ MEASURED = Measured(
     interaction_bytes=600,
     base_bytes=100_000_000,
     restored_keys_per_second=100_000,
+    clickhouse_us=50,
 )
 
 
@@ -40,6 +41,8 @@ def test_a_plan_follows_from_load_and_measurement() -> None:
     assert found.kafka_bytes == 86_400_000 * 3 * (400 * 7 + 300 * 10)
     assert found.rows_per_day == pytest.approx(86_400_000 * 1.1)
     assert found.clickhouse_bytes == 86_400_000 * 100 * 80
+    # 4,000 x 50 us.
+    assert found.clickhouse_cores == 0.2
 
 
 def test_more_load_takes_more_workers_and_partitions() -> None:
