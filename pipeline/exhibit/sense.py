@@ -277,12 +277,6 @@ def _parameters(one: _Entry) -> Iterator[tuple[Path_, str]]:
                 f"nobody is between {number[low]} and {number[high]} days; "
                 f"write {low} below {high}",
             )
-    if number.get("quiet_days", 0) > number.get("window_days", math.inf):
-        yield problem(
-            "quiet_days",
-            f"{number['quiet_days']} quiet days do not fit into a window of "
-            f"{number['window_days']}; write less, or end: goal",
-        )
     if one.kpi.reads == "difference":
         baseline, candidate = told["baseline"], told["candidate"]
         if not baseline or not candidate:
