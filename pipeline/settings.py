@@ -104,6 +104,10 @@ class Settings(BaseSettings):
         description="a worker whose stage failed shows its metrics for so long before it ends, "
         "so that they are scraped",
     )
+    stop_seconds: Annotated[float, Field(ge=1, le=300)] = Field(
+        20.0,
+        description="a worker that was told to end and has not ended after so long ends at once",
+    )
     traces: Literal["off", "otlp"] = Field(
         "off", description="send OpenTelemetry traces, to where OTEL_EXPORTER_OTLP_ENDPOINT says"
     )

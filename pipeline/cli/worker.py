@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
+import threading
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from functools import partial
@@ -76,8 +78,16 @@ def _check_clock(settings: Settings, bootstrap: str) -> None:
 
 async def _run(settings: Settings, bootstrap: str, wiring: Wiring) -> None:
     stop = asyncio.Event()
+
+    def end() -> None:
+        if not stop.is_set():
+            stop.set()
+            deadline = threading.Timer(settings.stop_seconds, _end_at_once)
+            deadline.daemon = True
+            deadline.start()
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        asyncio.get_running_loop().add_signal_handler(number, end)
     try:
         await _work(settings, bootstrap, wiring, stop)
     except StageFailedError:
@@ -85,6 +95,15 @@ async def _run(settings: Settings, bootstrap: str, wiring: Wiring) -> None:
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), settings.linger_seconds)
         raise
+
+
+def _end_at_once() -> None:
+    """End a process that cannot leave its groups, as when its Kafka is gone.
+
+    Nothing is lost by it: what was not committed is read again, as after a kill.
+    """
+    log.error("stop_overdue")
+    os._exit(Exit.FAILED)
 
 
 class StageFailedError(RuntimeError):

@@ -90,3 +90,23 @@ def test_ready_after_the_restore_and_not_live_while_stuck(
         wait_for(lambda: ask(worker, "live") == (200, "ok\n"), "the sink to go on", 30)
         place.drain(30, alive=[worker])
         assert worker.stop() == 0
+
+
+# Partitions that are never given up, as when a broker takes a call and does not answer.
+CLINGING = """
+import asyncio
+from pipeline.microbatch.stage import Stage
+
+async def never(self, budget_seconds):
+    await asyncio.Event().wait()
+
+Stage.close = never
+"""
+
+
+def test_a_worker_that_cannot_leave_ends_in_its_time(kafka: KafkaServer, tmp_path: Path) -> None:
+    with site(kafka.bootstrap, tmp_path) as place:
+        worker = place.worker(["lifecycle"], spoiled=CLINGING, CXSTREAM_STOP_SECONDS="2")
+        wait_for(lambda: ask(worker, "ready") == (200, "ok\n"), "the worker to be ready", 40)
+        assert worker.stop(30) == 1
+        assert "stop_overdue" in worker.tail()
