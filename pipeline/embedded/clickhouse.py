@@ -28,10 +28,7 @@ _CONFIG: Final = """\
     <listen_host>{host}</listen_host>
     <http_port>{http_port}</http_port>
     <tcp_port>{native_port}</tcp_port>
-    <user_directories>
-        <users_xml><path>users.xml</path></users_xml>
-        <local_directory><path>{access}</path></local_directory>
-    </user_directories>
+    <users_config>users.xml</users_config>
     <timezone>UTC</timezone>
     <max_server_memory_usage>{memory_bytes}</max_server_memory_usage>
     <backups><allowed_path>{backups}</allowed_path></backups>
@@ -74,8 +71,8 @@ _USERS: Final = """\
 class EmbeddedClickHouse(Server):
     """ClickHouse on a folder: ``with EmbeddedClickHouse(folder) as server: server.http_port``.
 
-    Data, password and users made by SQL stay in the folder between starts. Backups
-    (``TO File('name')``) lie in its folder ``backups``.
+    Data and password stay in the folder between starts. Backups (``TO File('name')``) lie in its
+    folder ``backups``.
 
     Args:
         folder: home of configuration, data, password and log; made if missing.
@@ -155,7 +152,6 @@ class EmbeddedClickHouse(Server):
             http_port=self.http_port,
             native_port=self.native_port,
             memory_bytes=self._memory_bytes,
-            access=escape(f"{self.folder / 'access'}/"),
             backups=escape(f"{self.folder / 'backups'}/"),
         )
         users = _USERS.format(host=HOST, user=USER, password_sha256=digest)
