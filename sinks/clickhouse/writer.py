@@ -19,7 +19,11 @@ from typing import Final, Self, TypeVar
 from clickhouse_connect.datatypes.base import ClickHouseType
 from clickhouse_connect.driver import AsyncClient
 from clickhouse_connect.driver.compression import get_compressor
-from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError
+from clickhouse_connect.driver.exceptions import (
+    ClickHouseError,
+    DatabaseError,
+    ProgrammingError,
+)
 from clickhouse_connect.driver.insert import InsertContext
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential_jitter
 
@@ -57,6 +61,16 @@ def _misfit(context: InsertContext, data: Sequence[Sequence[object]]) -> str:
         except _MISFITS:
             return f"{name} ({kind.name})"
     return "unknown"
+
+
+async def _has(client: AsyncClient, table: str, columns: Sequence[str]) -> bool:
+    """Whether a table has all of these columns."""
+    found = await client.query(
+        "SELECT uniqExact(name) FROM system.columns WHERE database = currentDatabase()"
+        " AND table = {table:String} AND name IN {columns:Array(String)}",
+        parameters={"table": table, "columns": list(columns)},
+    )
+    return bool(found.result_rows[0][0] == len(set(columns)))
 
 
 class ClickHouseWriter:
@@ -186,14 +200,21 @@ class ClickHouseWriter:
         client = await self._connected()
         shape = (table, tuple(columns))
         data = list(zip(*rows, strict=True))
-        context = await client.create_insert_context(
-            table,
-            columns,
-            column_types=self._types.get(shape),
-            column_oriented=True,
-            settings=_INSERT_SETTINGS,
-            data=data,
-        )
+        try:
+            context = await client.create_insert_context(
+                table,
+                columns,
+                column_types=self._types.get(shape),
+                column_oriented=True,
+                settings=_INSERT_SETTINGS,
+                data=data,
+            )
+        except ProgrammingError as error:
+            if await _has(client, table, columns):
+                # A server in trouble, as one whose disk is full, may describe a table in part.
+                told = f"{table} was not described whole"
+                raise SinkUnavailable(told, delay_seconds=FIRST_DELAY_SECONDS) from error
+            raise
         self._types[shape] = context.column_types
         try:
             await client.data_insert(context)

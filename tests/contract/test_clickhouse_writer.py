@@ -5,6 +5,8 @@ import math
 from datetime import UTC, datetime
 
 import pytest
+from clickhouse_connect.driver import AsyncClient
+from clickhouse_connect.driver.exceptions import ProgrammingError
 
 from pipeline.settings import ClickHouseSettings
 from schemas import facts
@@ -241,6 +243,22 @@ async def test_wrong_rows_are_rejected_at_once_with_the_reason(settings, migrate
     assert rejected.value.code == code
     assert recorder.seen == [("rejected", table, 1, code)]
     assert await migrated.command("SELECT count() FROM dead_letters") == 0
+
+
+async def test_a_table_that_is_described_in_part_is_asked_again(settings, migrated, monkeypatch):
+    described = AsyncClient.create_insert_context
+    answers = iter([ProgrammingError("Unrecognized column 'topic' in table dead_letters")])
+
+    async def in_part(self, *args, **kwargs):
+        if (error := next(answers, None)) is not None:
+            raise error
+        return await described(self, *args, **kwargs)
+
+    monkeypatch.setattr(AsyncClient, "create_insert_context", in_part)
+    recorder = Recorder()
+    async with writer_of(settings, recorder) as writer:
+        await writer.insert("dead_letters", DEAD_LETTER, [["t", 0, 1, "a"]])
+    assert recorder.seen == [("retried", "dead_letters", None), ("inserted", "dead_letters", 1)]
 
 
 async def test_a_column_dropped_under_a_running_writer_is_rejected_by_the_server(

@@ -92,7 +92,8 @@ class Cluster:
 
     def coordinator(self, group: str) -> int:
         """Who keeps the members and offsets of a group."""
-        told = self.admin.describe_consumer_groups([group])[group].result(20)
+        admin = self.admin  # what it was asked ends with it
+        told = admin.describe_consumer_groups([group])[group].result(20)
         return int(told.coordinator.id)
 
     def wait_until_in_sync(self) -> None:

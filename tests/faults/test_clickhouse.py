@@ -215,7 +215,7 @@ def test_a_table_that_does_not_fit_stops_the_worker(
         faulty.client.command(breaks)
         worker = faulty.start()
         faulty.feed(5)
-        assert worker.wait(60) == 1
+        assert worker.wait(120) == 1
         assert "outcome" in worker.tail()
         # Nothing of what was refused is passed, and nothing of it becomes a dead letter.
         begin_at = dict.fromkeys(faulty.place.ends("sink"), 0)

@@ -48,7 +48,7 @@ def test_a_topic_of_nonsense_stops_the_worker_that_takes_it_in(
             place.produce(b"nonsense", b"k", topic=topic, partition=1)
         place.flush()
         worker = place.worker(CXSTREAM_REFUSED_STREAK=str(STREAK))
-        assert worker.wait(60) == 1
+        assert worker.wait(120) == 1
         assert "50 records in a row were refused, the last one as bad_json" in worker.tail()
         # All lie in one batch of one partition: nothing of it was committed, nothing refused.
         assert place.committed(role)[topic, 1] == 0

@@ -38,7 +38,7 @@ def test_a_damaged_record_of_state_ends_the_worker_and_names_its_place(
             faulty.place.produce(damage, whole.key, topic=CHANGELOG, partition=whole.partition)
             faulty.place.flush()
             refused = faulty.place.worker()
-            assert refused.wait(60) == 1
+            assert refused.wait(120) == 1
             assert (
                 f"the state of lifecycle/{whole.partition} is damaged at the key" in refused.tail()
             )
@@ -87,6 +87,6 @@ def test_a_clock_that_jumps_writes_no_tick(kafka: ProxiedKafka, tmp_path: Path) 
         written = ticks()
         assert max(written) <= time.time_ns() // 1_000_000
         wrong = place.worker(role, spoiled=moved_clock(offset), CXSTREAM_TICKS="wall")
-        assert wrong.wait(60) == 1
+        assert wrong.wait(120) == 1
         assert "s from the broker's: ticks would be wrong" in wrong.tail()
         assert ticks() == written
