@@ -63,14 +63,17 @@ def _misfit(context: InsertContext, data: Sequence[Sequence[object]]) -> str:
     return "unknown"
 
 
-async def _has(client: AsyncClient, table: str, columns: Sequence[str]) -> bool:
-    """Whether a table has all of these columns."""
+async def _may_have(client: AsyncClient, table: str, columns: Sequence[str]) -> bool:
+    """Whether a table has all of these columns, as far as the server can tell.
+
+    A count without a row is the answer of a server in trouble, as one whose disk is full.
+    """
     found = await client.query(
         "SELECT uniqExact(name) FROM system.columns WHERE database = currentDatabase()"
         " AND table = {table:String} AND name IN {columns:Array(String)}",
         parameters={"table": table, "columns": list(columns)},
     )
-    return bool(found.result_rows[0][0] == len(set(columns)))
+    return not found.result_rows or found.result_rows[0][0] == len(set(columns))
 
 
 class ClickHouseWriter:
@@ -210,8 +213,8 @@ class ClickHouseWriter:
                 data=data,
             )
         except ProgrammingError as error:
-            if await _has(client, table, columns):
-                # A server in trouble, as one whose disk is full, may describe a table in part.
+            if await _may_have(client, table, columns):
+                # A server in trouble describes a table in part.
                 told = f"{table} was not described whole"
                 raise SinkUnavailable(told, delay_seconds=FIRST_DELAY_SECONDS) from error
             raise

@@ -82,7 +82,7 @@ def check(
     assert anew or raw == len(load.records), "records of the raw topic"
     committed_is_written(place, client)
     interactions = [r for r in place.read(INTERACTIONS) if "cx-accepted" in r.headers]
-    accepted = Counter(_event_id(record) for record in interactions)
+    accepted = Counter(event_id(record) for record in interactions)
     letters, positions = _letters(place)
     if anew:
         assert set(accepted) == set(load.accepted)
@@ -134,14 +134,13 @@ def committed_is_written(place: Site, client: Client) -> None:
         committed_now(place, role) for role in ("intake", "lifecycle", "sink")
     )
     interactions = place.read(INTERACTIONS)
-    accepted = Counter(_event_id(r) for r in interactions if "cx-accepted" in r.headers)
+    accepted = Counter(event_id(r) for r in interactions if "cx-accepted" in r.headers)
     _, refused = _letters(place)
     passed: Counter[str] = Counter()
     for record in place.read(RAW):
-        if record.offset < intake[RAW, record.partition]:
-            event_id = _event_id(record)
-            if (RAW, record.partition, record.offset) not in refused:
-                passed[event_id] += 1
+        place_of = (RAW, record.partition, record.offset)
+        if record.offset < intake[RAW, record.partition] and place_of not in refused:
+            passed[event_id(record)] += 1
     assert not passed - accepted, f"intake has passed {list(passed - accepted)[:5]}"
     taken = _taken(interactions, lifecycle)
     stored = _stored_events(place.read(changelog_topic("lifecycle")))
@@ -149,7 +148,7 @@ def committed_is_written(place: Site, client: Client) -> None:
     assert not missing, f"lifecycle has passed events of {sorted(missing)[:5]}"
     rows = {row[0] for row in client.query("SELECT event_id FROM interaction_events").result_rows}
     owed = {
-        _event_id(record)
+        event_id(record)
         for record in interactions
         if "cx-accepted" in record.headers and record.offset < sink[INTERACTIONS, record.partition]
     }
@@ -309,7 +308,7 @@ def _positions(place: Site, topic: str, isolation: str) -> set[tuple[int, int]]:
     return found
 
 
-def _event_id(record: Read) -> str:
+def event_id(record: Read) -> str:
     """Id of an event; empty where there is none."""
     try:
         return str(json.loads(record.value or b"")["event_id"])
