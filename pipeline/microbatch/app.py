@@ -74,9 +74,10 @@ class BatchApp(faust.App):  # type: ignore[misc]
         self.stages: list[Stage] = []
         self.failure: Exception | None = None
         self.ended = asyncio.Event()
+        urls = [URL(f"kafka://{address.strip()}") for address in broker.bootstrap.split(",")]
         super().__init__(
             group,
-            broker=f"kafka://{broker.bootstrap}",
+            broker=urls,
             autodiscover=False,
             web_enabled=False,
             topic_allow_declare=False,
@@ -85,7 +86,7 @@ class BatchApp(faust.App):  # type: ignore[misc]
             agent_supervisor=CrashingSupervisor,
             store="memory://",
         )
-        self.transport = BatchTransport([URL(f"kafka://{broker.bootstrap}")], self)
+        self.transport = BatchTransport(urls, self)
 
     async def on_start(self) -> None:
         """Let the process look for cyclic garbage less often."""

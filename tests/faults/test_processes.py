@@ -71,12 +71,12 @@ def test_a_zombie_writes_late_and_changes_nothing(
         before = committed_now(faulty.place, "sink")
         zombie.signal(signal.SIGCONT)
         wait_for(done.exists, "the late insert", 60)
-        faulty.evidence["rows inserted late"] = int(done.read_text())
+        faulty.evidence["late inserts"] += 1
         faulty.wait_for_progress("sink")
         after = committed_now(faulty.place, "sink")
         assert all(after[place] >= offset for place, offset in before.items())
         assert zombie.running
-        faulty.finish(reference, "frozen", "rows inserted late")
+        faulty.finish(reference, "frozen", "late inserts")
 
 
 def test_partitions_move_while_rows_are_written(
