@@ -1,9 +1,9 @@
 """kill -9 at each numbered step of a checkpoint, of the product's own workers, under load.
 
-One run a stage: it is killed at each of its steps, with segments of a second so that its heirs
-restore from a compacted changelog. A run counts records that were redelivered, writes that were
-fenced off (in a topic, never seen by a reader of committed records), keys restored, and offsets
-that compaction had removed; one of them zero fails it.
+One run for intake and one for each stage that folds: it is killed at each of its steps, with
+segments of a second so that its heirs restore from a compacted changelog. A run counts records that
+were redelivered, writes that were fenced off (in a topic, never seen by a reader of committed
+records), keys restored, and offsets that compaction had removed; one of them zero fails it.
 """
 
 from __future__ import annotations
@@ -40,7 +40,6 @@ WRITES = {
     "lifecycle": (FACTS, CONTACTS, PERFORMANCES, PARTIALS, changelog_topic("lifecycle")),
     "journeys": (FACTS, PARTIALS, changelog_topic("journeys")),
     "performers": (FACTS, PARTIALS, changelog_topic("performers")),
-    "exhibits": (KPIS,),
 }
 """Topics that a stage writes in its transactions."""
 PASS = 4
