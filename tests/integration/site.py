@@ -248,20 +248,24 @@ class Site:
         self.command("topics", "apply")
         # One process makes the key; others started at once would find the file half written.
         (folder / "identity.key").write_text("ab" * 32 + "\n", "ascii")
+        self.connect()
+
+    def connect(self) -> None:
+        """Write and ask by clients that have not seen the topics yet: partitions known stay so."""
+        self._groups = {
+            role: Consumer(
+                {"bootstrap.servers": self.bootstrap, "group.id": f"{self.prefix}-{role}", **QUIET}
+            )
+            for role in self.roles
+        }
         self.producer = Producer(
             {
-                "bootstrap.servers": bootstrap,
+                "bootstrap.servers": self.bootstrap,
                 "linger.ms": 5,
                 "message.max.bytes": 2 * MAX_RECORD_BYTES,  # let the broker judge
                 **QUIET,
             }
         )
-        self._groups = {
-            role: Consumer(
-                {"bootstrap.servers": bootstrap, "group.id": f"{self.prefix}-{role}", **QUIET}
-            )
-            for role in self.roles
-        }
 
     def _delete_topics(self) -> None:
         admin = AdminClient({"bootstrap.servers": self.bootstrap, **QUIET})
