@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 from pipeline.exhibit.period import Period
 from pipeline.kpi.catalogue import Catalogue, CompiledKpi, check_exhibit
 from pipeline.kpi.definition import Definition
-from pipeline.kpi.merge import TRENDING_PERIODS
+from pipeline.kpi.held import TRENDING_PERIODS
 from pipeline.kpi.settling import settles_ms
 from pipeline.kpi.stats import value as value_of
 from pipeline.kpi.stats import wilson

@@ -8,59 +8,37 @@ is clipped and still open grow.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from heapq import heappop, heappush
 from itertools import product
-from typing import NamedTuple
 
 from pipeline.kpi.calendar import bucket
-from pipeline.kpi.group import ROWS, Group
+from pipeline.kpi.group import Group
+from pipeline.kpi.held import TRENDING_PERIODS, Cell, Held, Place, Slot, rows_of
 from pipeline.kpi.panes import QUARTER_MS, SECOND_MS, PaneKey
 from pipeline.kpi.plan import ExhibitPlan
 from pipeline.kpi.settling import settles_ms
 from pipeline.kpi.spans import OPEN
 from pipeline.kpi.vectors import Told, add, change, is_empty
 from pipeline.kpi.windows import Windows
-from schemas.exhibit import Sliding, Today, Tumbling, TumblingSize, Window
+from schemas.exhibit import Sliding, Today, Tumbling, TumblingSize
 from schemas.values import TOTAL
 
 DAY_MS = 86_400_000
 
-Cell = tuple[str, ...]
-_Place = tuple[int, Cell]
 
-TRENDING_PERIODS = 3
-"""How many periods must each have been better than the one before for a missed value to trend."""
-
-
-class Slot(NamedTuple):
-    """One window at one place in time; ``start_ms`` is None where the clock decides it."""
-
-    window: Window
-    start_ms: int | None
-
-
-class Merge:
+class Merge(Held):
     """State of one exhibit: shares of every source, windows, and which cells changed.
 
     Attributes:
-        clock_ms: The clock.
-        span_ms: How far what is clipped has grown: the clock, unless a replay has come to its end.
         dirty: Cells and windows whose values may have changed.
-        floor_ms: Buckets that start earlier are held no longer: nothing is published for them.
     """
 
     def __init__(self, plan: ExhibitPlan) -> None:
+        super().__init__(plan)
         exhibit = plan.exhibit
-        self.plan = plan
-        self.clock_ms = 0
-        self.span_ms = 0
-        self.floor_ms = 0
-        self._edge_ms = 0
-        self._let_go_of: dict[_Place, list[int]] = {}
-        self.zone = exhibit.time_zone
+        self._let_go_of: dict[Place, list[int]] = {}
         self.sliding = [w for w in exhibit.windows if isinstance(w, Sliding)]
-        self.tumbling: list[Tumbling] = [w for w in exhibit.windows if isinstance(w, Tumbling)]
         self.today = Today() in exhibit.windows
         self._sizes: list[TumblingSize] = sorted({*plan.sizes, *plan.grids})
         self._groups = {group.key: group for group in plan.groups}
@@ -86,13 +64,11 @@ class Merge:
         self._trends = any(entry.target is not None for entry in exhibit.kpis)
         self._shares: dict[PaneKey, dict[str, Told]] = defaultdict(dict)
         self._by_source: defaultdict[str, set[PaneKey]] = defaultdict(set)
-        self._windows: dict[_Place, Windows] = {}
-        self._seconds: defaultdict[int, set[_Place]] = defaultdict(set)
+        self._seconds: defaultdict[int, set[Place]] = defaultdict(set)
         self._ends: dict[int, set[tuple[Cell, Slot]]] = {}
         self._end_heap: list[int] = []
-        self._open: set[_Place] = set()
-        self._turned: dict[_Place, int] = {}
-        self.cells: set[Cell] = {(TOTAL,) * len(exhibit.by)}
+        self._open: set[Place] = set()
+        self._turned: dict[Place, int] = {}
         self.dirty: set[tuple[Cell, Slot]] = set()
         self._mark_current(self.cells)
 
@@ -146,10 +122,6 @@ class Merge:
         old = key.grain == "q" and key.number * QUARTER_MS < self.floor_ms
         return old and key.group not in self.plan.lasting
 
-    def holds(self, slot: Slot) -> bool:
-        """Whether all that lies in a window is known."""
-        return slot.start_ms is None or slot.start_ms >= self.floor_ms
-
     def _note_let_go(self, *, corrected: bool = True) -> None:
         """What is clipped may reach out of what is held no longer, and be corrected there."""
         if not self.floor_ms or not self._sizes:
@@ -175,7 +147,7 @@ class Merge:
         else:
             self._move_fine(windows, place, key.number, delta)
 
-    def _move_everything(self, windows: Windows, place: _Place, delta: Told) -> None:
+    def _move_everything(self, windows: Windows, place: Place, delta: Told) -> None:
         cell = place[1]
         add(windows.everything, delta)
         if windows.group.shape == "span":
@@ -227,11 +199,7 @@ class Merge:
                 for start_ms in windows.starts(window.size, day_end_ms, until_ms):
                     self.dirty.add((cell, Slot(window, start_ms)))
 
-    def _of_cell(self, cell: Cell) -> Iterator[Windows]:
-        found = (self._windows.get((group.key, cell)) for group in self.plan.groups)
-        return (windows for windows in found if windows is not None)
-
-    def _move_fine(self, windows: Windows, place: _Place, second: int, delta: Told) -> None:
+    def _move_fine(self, windows: Windows, place: Place, second: int, delta: Told) -> None:
         if windows.add_fine(second, delta):
             self._seconds[second].add(place)
         at_ms = second * SECOND_MS
@@ -263,7 +231,7 @@ class Merge:
     def _age(self) -> None:
         """Whatever is told as an age grows with the clock, and so does what is averaged over."""
         for (key, cell), windows in self._windows.items():
-            if key in self._ages and _rows(windows.everything):
+            if key in self._ages and rows_of(windows.everything):
                 self._mark_current([cell])
         if self._averages:
             self._mark_current(self.cells)
@@ -344,9 +312,6 @@ class Merge:
             for place in self._seconds.pop(second):
                 del self._windows[place].fine[second]
 
-    def _day(self, at_ms: int) -> int:
-        return bucket(self.zone, "day", at_ms)[0]
-
     def _await_end(self, size: TumblingSize, start_ms: int, end_ms: int, cell: Cell) -> None:
         if Tumbling(size) in self.tumbling:
             for delay_ms in self._delays_ms:
@@ -379,119 +344,6 @@ class Merge:
         while self._end_heap and self._end_heap[0] <= clock_ms:
             self.dirty |= self._ends.pop(heappop(self._end_heap))
 
-    # --- reading --------------------------------------------------------------------------------
-
-    def bounds(self, slot: Slot) -> tuple[int | None, int | None]:
-        """Start and end of a window at the present clock, epoch ms."""
-        match slot.window:
-            case Sliding() as window:
-                return self._edge_ms - window.size_ms, self._edge_ms
-            case Today():
-                return bucket(self.zone, "day", self.clock_ms)
-            case Tumbling(size=size) if slot.start_ms is not None:
-                return bucket(self.zone, size, slot.start_ms)
-        return None, None
-
-    def vector(self, group: Group, cell: Cell, slot: Slot) -> Sequence[int]:
-        """Sums of ``group`` in ``cell`` over the window; zeros where there is nothing."""
-        windows = self._windows.get((group.key, cell))
-        if windows is None:
-            return [0] * group.length
-        if group.shape == "map":
-            return [self.named(group, cell, slot).get(ROWS, 0), *(0,) * (group.length - 1)]
-        start_ms, end_ms = self.bounds(slot)
-        if group.shape == "span":
-            return self._span(windows, slot, start_ms, end_ms)
-        if group.shape != "sum":
-            timeless = group.gauge or start_ms is None
-            fine = isinstance(slot.window, Sliding)
-            return windows.extreme(
-                None if timeless else start_ms, None if timeless else end_ms, fine=fine
-            )
-        found = self._told(windows, slot, start_ms)
-        return found if isinstance(found, list) else [0] * group.length
-
-    def named(self, group: Group, cell: Cell, slot: Slot) -> dict[str, int]:
-        """Sums by name of a map; empty where there is nothing."""
-        windows = self._windows.get((group.key, cell))
-        found = None if windows is None else self._told(windows, slot, self.bounds(slot)[0])
-        return found if isinstance(found, dict) else {}
-
-    def _told(self, windows: Windows, slot: Slot, start_ms: int | None) -> Told | None:
-        if windows.group.gauge:
-            return windows.everything
-        match slot.window:
-            case Sliding(size=size):
-                return windows.running.get(size)
-            case Today() if start_ms is not None:
-                return windows.buckets["day"].get(start_ms)
-            case Tumbling(size=size) if start_ms is not None:
-                return windows.buckets[size].get(start_ms)
-        return windows.everything
-
-    def _span(
-        self, windows: Windows, slot: Slot, start_ms: int | None, end_ms: int | None
-    ) -> list[int]:
-        until_ms = self.span_ms if end_ms is None else min(end_ms, self.span_ms)
-        match slot.window:
-            case Sliding(size=size):
-                return windows.span(start_ms, until_ms, sliding=size, edge_ms=end_ms or 0)
-            case Today():
-                size_: TumblingSize = "day"
-            case Tumbling(size=size_):
-                pass
-            case _:
-                return windows.span(None, until_ms)
-        if start_ms is not None and until_ms <= start_ms:
-            return [0] * windows.group.length
-        return windows.span(start_ms, until_ms, size=size_)
-
-    def intervals(
-        self, groups: Iterable[Group], cell: Cell, slot: Slot, size: TumblingSize
-    ) -> Iterator[Slot]:
-        """Whole intervals of the window that the clock has passed, where any group has facts."""
-        start_ms, end_ms = self.bounds(slot)
-        until_ms = self.clock_ms if end_ms is None else min(end_ms, self.clock_ms)
-        starts: set[int] = set()
-        for group in groups:
-            windows = self._windows.get((group.key, cell))
-            if windows is not None:
-                starts.update(windows.starts(size, start_ms, until_ms))
-        for begin_ms in sorted(starts):
-            if bucket(self.zone, size, begin_ms)[1] <= until_ms:
-                yield Slot(Tumbling(size), begin_ms)
-
-    def days_before(self, slot: Slot, days: int) -> Iterator[Slot]:
-        """The whole local days before the day that a window begins in, the latest first."""
-        start_ms, _ = self.bounds(slot)
-        if start_ms is None:
-            return
-        at_ms = self._day(start_ms)
-        for _ in range(days):
-            at_ms = self._day(at_ms - 1)
-            yield Slot(Tumbling("day"), at_ms)
-
-    def periods_before(self, slot: Slot, count: int) -> Iterator[Slot]:
-        """The buckets right before a bucket, the latest first; none for other windows."""
-        if not isinstance(slot.window, Tumbling) or slot.start_ms is None:
-            return
-        start_ms = slot.start_ms
-        for _ in range(count):
-            start_ms = bucket(self.zone, slot.window.size, start_ms - 1)[0]
-            yield Slot(slot.window, start_ms)
-
-    def is_alive(self, cell: Cell) -> bool:
-        """Whether some fact lies in the cell; the total is always there."""
-        if all(value == TOTAL for value in cell):
-            return True
-        return any(_rows(windows.everything) for windows in self._of_cell(cell))
-
-    def has_facts(self, cell: Cell, slot: Slot) -> bool:
-        """Whether some fact of the exhibit lies in the window."""
-        return any(
-            self.vector(group, cell, slot)[0] for group in self.plan.groups if not group.gauge
-        )
-
     def _mark_all(self, cell: Cell, *, gauge: bool) -> None:
         for window in self.plan.exhibit.windows:
             if window.kind == "all" or (gauge and window.kind != "tumbling"):
@@ -501,21 +353,6 @@ class Merge:
         for window in self.plan.exhibit.windows:
             if window.kind != "tumbling":
                 self.dirty.update((cell, Slot(window, None)) for cell in cells)
-
-    def everything(self) -> Iterator[tuple[Cell, Slot]]:
-        """All cells and windows there are."""
-        for cell in self.cells:
-            for window in self.plan.exhibit.windows:
-                if window.kind != "tumbling":
-                    yield cell, Slot(window, None)
-        for (_, cell), windows in self._windows.items():
-            for window in self.tumbling:
-                for start_ms in windows.buckets[window.size]:
-                    yield cell, Slot(window, start_ms)
-
-
-def _rows(told: Told) -> int:
-    return told.get(ROWS, 0) if isinstance(told, dict) else told[0]
 
 
 def _rollups(cell: Cell) -> Iterable[Cell]:

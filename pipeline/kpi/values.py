@@ -7,7 +7,7 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
-from pipeline.kpi.merge import TRENDING_PERIODS, Cell, Merge, Slot
+from pipeline.kpi.held import TRENDING_PERIODS, Cell, Held, Slot
 from pipeline.kpi.plan import Reading
 from pipeline.kpi.settling import settles_ms
 from pipeline.kpi.sums import Sums, read_sums
@@ -17,7 +17,7 @@ Previous = Callable[[bytes], ExhibitValue | None]
 
 
 def read(
-    merge: Merge,
+    held: Held,
     cell: Cell,
     slot: Slot,
     previous: Previous,
@@ -28,7 +28,7 @@ def read(
     """Values of all KPIs of an exhibit in one cell and window, each with its key.
 
     Args:
-        merge: Shares and windows of the exhibit.
+        held: Shares and windows of the exhibit.
         cell: Values of the ``by`` dimensions, totals as ``*``.
         slot: The window.
         previous: What was published last under a key.
@@ -40,16 +40,16 @@ def read(
         any more.
     """
     bucket = slot.window.kind == "tumbling"
-    gone = not (merge.has_facts(cell, slot) if bucket else merge.is_alive(cell))
-    for reading in merge.plan.readings:
-        sums = read_sums(merge, reading, cell, slot)
-        row = _row(merge, cell, slot, reading, sums, complete=complete)
+    gone = not (held.has_facts(cell, slot) if bucket else held.is_alive(cell))
+    for reading in held.plan.readings:
+        sums = read_sums(held, reading, cell, slot)
+        row = _row(held, cell, slot, reading, sums, complete=complete)
         before = previous(row.key)
         if gone:
             if before is not None:
                 yield row.key, None
             continue
-        settled_ms = _settled_from_ms(reading, slot, merge.bounds(slot)[1])
+        settled_ms = _settled_from_ms(reading, slot, held.bounds(slot)[1])
         if settled_ms is not None and row.state == "final":
             row = _restated(row, before, settled_ms, sums.told_late)
         if everything or before is None or not _same(row, before, settled_ms):
@@ -57,10 +57,10 @@ def read(
 
 
 def _row(
-    merge: Merge, cell: Cell, slot: Slot, reading: Reading, sums: Sums, *, complete: bool
+    held: Held, cell: Cell, slot: Slot, reading: Reading, sums: Sums, *, complete: bool
 ) -> ExhibitValue:
-    exhibit, entry, kpi = merge.plan.exhibit, reading.entry, reading.kpi
-    start_ms, end_ms = merge.bounds(slot)
+    exhibit, entry, kpi = held.plan.exhibit, reading.entry, reading.kpi
+    start_ms, end_ms = held.bounds(slot)
     return ExhibitValue(
         exhibit=exhibit.exhibit,
         exhibit_version=exhibit.version,
@@ -76,9 +76,9 @@ def _row(
             None if end_ms is None else rfc3339(end_ms),
         ),
         dimensions=dict(zip(exhibit.by, cell, strict=True)),
-        state=_state(merge, slot, reading, end_ms, complete=complete),
+        state=_state(held, slot, reading, end_ms, complete=complete),
         revision=0,
-        as_of=rfc3339(merge.clock_ms),
+        as_of=rfc3339(held.clock_ms),
         numerator=sums.numerator,
         denominator=sums.denominator,
         value=sums.value,
@@ -87,22 +87,22 @@ def _row(
         low=sums.low,
         high=sums.high,
         target=entry.target.text if entry.target else None,
-        status=_status(merge, cell, slot, reading, sums),
+        status=_status(held, cell, slot, reading, sums),
     )
 
 
 def _state(
-    merge: Merge, slot: Slot, reading: Reading, end_ms: int | None, *, complete: bool
+    held: Held, slot: Slot, reading: Reading, end_ms: int | None, *, complete: bool
 ) -> State:
     if reading.cohort != "all":
         return reading.cohort
     if complete:
         return "final"
     settled_ms = _settled_from_ms(reading, slot, end_ms)
-    return "final" if settled_ms is not None and settled_ms <= merge.clock_ms else "provisional"
+    return "final" if settled_ms is not None and settled_ms <= held.clock_ms else "provisional"
 
 
-def _status(merge: Merge, cell: Cell, slot: Slot, reading: Reading, sums: Sums) -> Status:
+def _status(held: Held, cell: Cell, slot: Slot, reading: Reading, sums: Sums) -> Status:
     entry = reading.entry
     if entry.target is None:
         return "no_target"
@@ -112,18 +112,18 @@ def _status(merge: Merge, cell: Cell, slot: Slot, reading: Reading, sums: Sums) 
         return "n_below_min"
     if entry.target.met(sums.value):
         return "met"
-    return "trending" if _trends(merge, cell, slot, reading, sums.value) else "missed"
+    return "trending" if _trends(held, cell, slot, reading, sums.value) else "missed"
 
 
-def _trends(merge: Merge, cell: Cell, slot: Slot, reading: Reading, value: float) -> bool:
+def _trends(held: Held, cell: Cell, slot: Slot, reading: Reading, value: float) -> bool:
     """Whether each of the last periods came nearer to the target than the one before it."""
     target = reading.entry.target
     if target is None:
         return False
     later = target.distance(value)
-    periods = list(merge.periods_before(slot, TRENDING_PERIODS))
+    periods = list(held.periods_before(slot, TRENDING_PERIODS))
     for earlier in periods:
-        before = read_sums(merge, reading, cell, earlier).value
+        before = read_sums(held, reading, cell, earlier).value
         if before is None or target.distance(before) <= later:
             return False
         later = target.distance(before)

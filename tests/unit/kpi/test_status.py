@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from pipeline.kpi import catalogue
-from pipeline.kpi.merge import Merge, Slot
+from pipeline.kpi.held import Slot
+from pipeline.kpi.merge import Merge
 from pipeline.kpi.panes import Panes
 from pipeline.kpi.plan import Plan
 from pipeline.kpi.values import read
