@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Protocol
 
 from pipeline.heartbeats import pass_on
-from pipeline.microbatch import Batch, BatchApp, Record, Stage
+from pipeline.microbatch import Batch, BatchApp, Record, Stage, in_turns
 from pipeline.stages.configuration import Configuration, decode_configuration
 from pipeline.stages.exhibits import Exhibits, Place
 from pipeline.stages.wire import (
@@ -125,7 +125,7 @@ def exhibits(app: BatchApp, started_with: Configuration, displays: Iterable[Disp
                 aligned = owned.let_pass()
                 if aligned is not None:
                     checkpoint.timestamp_ms = owned.clock_ms
-                    owned.publish(aligned, checkpoint, changed.__setitem__)
+                    await in_turns(owned.publish(aligned, checkpoint, changed.__setitem__))
                     _tell_clock(owned, checkpoint)
 
                 def show(

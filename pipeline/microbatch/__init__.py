@@ -13,6 +13,7 @@ from pipeline.microbatch.observer import Observer, Observers
 from pipeline.microbatch.partitioner import partition_for
 from pipeline.microbatch.stage import Stage
 from pipeline.microbatch.store import MemoryStores, Stores
+from pipeline.microbatch.turns import in_turns
 
 __all__ = [
     "Batch",
@@ -26,5 +27,6 @@ __all__ = [
     "Record",
     "Stage",
     "Stores",
+    "in_turns",
     "partition_for",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
@@ -174,13 +174,17 @@ class Exhibits:
 
     # --- values ---------------------------------------------------------------------------------
 
-    def publish(self, aligned: Tick, out: Out, show: Show) -> None:
-        """Put values that changed; all of them if the tick asks for it."""
+    def publish(self, aligned: Tick, out: Out, show: Show) -> Iterator[None]:
+        """Put values that changed; all of them if the tick asks for it.
+
+        Yields:
+            After each cell and window, so that others can have a turn; it must be taken to its end.
+        """
         changed = self._choose()
         for name, version in sorted(self.shown.items()):
             merge = self._merges[name, version]
             everything = aligned.publish_all or aligned.complete or name in changed
-            self._publish(merge, aligned, out, show, everything=everything)
+            yield from self._publish(merge, aligned, out, show, everything=everything)
             if name in changed:
                 self._retire_before(name, version, out)
         for name in changed:
@@ -192,7 +196,7 @@ class Exhibits:
 
     def _publish(
         self, merge: Merge, aligned: Tick, out: Out, show: Show, *, everything: bool
-    ) -> None:
+    ) -> Iterator[None]:
         def previous(key: bytes) -> ExhibitValue | None:
             stored = out.get(key)
             value = decode_value(stored) if stored is not None else None
@@ -211,6 +215,7 @@ class Exhibits:
             ):
                 _put(key, value, out, show)
                 self._buckets.note(key, slot.start_ms)
+            yield
         merge.dirty = later
 
     def _retire_before(self, name: str, version: int, out: Out) -> None:

@@ -13,7 +13,7 @@ import cProfile
 import json
 import pstats
 import time
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -231,7 +231,7 @@ def _process(stage: str, owned: Any, batch: list[Message], out: Checkpoint) -> N
             take(owned, record)
         aligned = owned.let_pass()
         if aligned is not None:
-            owned.publish(aligned, out, lambda _key, _value: None)
+            deque(owned.publish(aligned, out, lambda _key, _value: None), maxlen=0)
         return
     for record in batch:
         kind = control_kind(record.headers) if record.headers else None

@@ -8,7 +8,7 @@ committed state, as a worker does that takes a partition over.
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -230,7 +230,7 @@ class World:
         if owned.stage != "exhibits":
             memory.flush(overlay)
         elif (aligned := memory.let_pass()) is not None:
-            memory.publish(aligned, overlay, lambda _key, _value: None)
+            deque(memory.publish(aligned, overlay, lambda _key, _value: None), maxlen=0)
 
     def _memory(self, owned: Owned) -> Any:
         count, number, state = self.partitions, owned.number, owned.state
