@@ -28,7 +28,7 @@ BENCH_RATE ?= 0
 # Tests of minutes each, left out of `make test`.
 LONG := $(addprefix tests/integration/,test_truth.py test_horizon.py test_identities.py test_exhibit_change.py test_warehouse.py)
 
-.PHONY: help run run-kafka test check deploy-check ci bench bench-journeys bench-peers long truth audit audit-short faults faults-short kills soak outage mutations mutations-short alerts alerts-short tour docs format lock services clean
+.PHONY: help run run-kafka test check deploy-check ci bench bench-journeys bench-peers long truth audit audit-short faults faults-short kills soak outage mutations mutations-short alerts tour operations-short docs format lock services clean
 
 help: ## List every target.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -40,7 +40,7 @@ run-kafka: $(RUN_SETUP) ## The same on a real Apache Kafka (needs Java and Maven
 	@$(BIN)/cxstream demo --rate $(RATE) --kafka
 
 test: $(DEV_SETUP) services ## All tests but audits and faults, on real services, in JOBS=2 processes; ends with what could not be run.
-	@$(PYTEST) -n $(JOBS) --dist loadfile $(addprefix --ignore=,$(LONG))
+	@$(PYTEST) --durations=15 -n $(JOBS) --dist loadfile $(addprefix --ignore=,$(LONG))
 
 check: $(DEV_SETUP) ## Formatting, lint, types, import law, freshness of what is generated.
 	@$(BIN)/ruff format --check .
@@ -53,7 +53,7 @@ check: $(DEV_SETUP) ## Formatting, lint, types, import law, freshness of what is
 deploy-check: $(DEV_SETUP) services ## Image, Compose, Kubernetes, rules and dashboards, without a container engine.
 	@PYTHON=$(BIN)/python docker/check.sh
 
-ci: check deploy-check test long audit-short faults-short mutations-short alerts-short tour ## What continuous integration runs.
+ci: check deploy-check test long audit-short faults-short mutations-short operations-short ## What continuous integration runs.
 
 long: $(DEV_SETUP) services ## What takes minutes each: a second computation in SQL, corrections of any age, identities, restarts.
 	@$(PYTEST) -n $(JOBS) --dist loadfile $(LONG)
@@ -91,8 +91,8 @@ mutations-short: $(DEV_SETUP) ## The same for those that need neither Kafka nor 
 alerts: $(DEV_SETUP) services ## Every alert fires on its cause and clears, on real services, with short windows.
 	@$(PYTEST) tests/alerts
 
-alerts-short: $(DEV_SETUP) services ## The same for 14 of 21, without those that wait for rebalances or for an hour made short.
-	@$(PYTEST) tests/alerts -k "not versions and not ahead and not stands_still and not restore and not checkpoints"
+operations-short: $(DEV_SETUP) services ## The tour, and 14 of 21 alerts, without those that wait for rebalances or for an hour made short.
+	@$(PYTEST) -n $(JOBS) --dist loadfile tests/alerts tests/tour -k "not versions and not ahead and not stands_still and not restore and not checkpoints"
 
 tour: $(DEV_SETUP) services ## docs/tour.md and the restores of docs/deploy.md, run from the pages.
 	@$(PYTEST) tests/tour
