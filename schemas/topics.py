@@ -14,7 +14,8 @@ MAX_RECORD_BYTES: Final = 1_048_576
 class Topic(NamedTuple):
     """One topic. ``retention_ms`` is None where compaction alone decides.
 
-    ``appended``: records bear the broker's time, so that retention counts from their writing.
+    ``appended``: records bear the broker's time, so that retention counts from their writing, and
+    not from what they tell of: of a year that is read again nothing may go before it is read.
     """
 
     name: str
@@ -62,21 +63,22 @@ TOPICS: Final[dict[str, Topic]] = {
         Topic(
             FACTS, "fact_id", "delete", 7 * DAY_MS, ("lifecycle", "journeys", "performers"),
             ("sink",),
-            "every version of every fact, deletions too",
+            "every version of every fact, deletions too", appended=True,
         ),
         Topic(
             CONTACTS, "customer_key, or case", "delete", 7 * DAY_MS, ("lifecycle", "journeys"),
             ("journeys",),
             "slim rows of interactions, by customer and by case; links, and places by them",
+            appended=True,
         ),
         Topic(
             PERFORMANCES, "performer_id", "delete", 7 * DAY_MS, ("lifecycle",), ("performers",),
-            "stints, schedules and states of performers",
+            "stints, schedules and states of performers", appended=True,
         ),
         Topic(
             PARTIALS, "exhibit, source partition, cell, pane", "compact,delete", 100 * DAY_MS,
             ("lifecycle", "journeys", "performers"), ("exhibits",),
-            "cumulative shares of one source partition in one pane of one cell",
+            "cumulative shares of one source partition in one pane of one cell", appended=True,
         ),
         Topic(
             KPIS, "exhibit, as, window, dimensions, state", "compact", None,
