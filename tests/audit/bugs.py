@@ -23,6 +23,7 @@ class Bug(NamedTuple):
 
 
 STEPS, STINTS, INTERACTION = "folds/steps.py", "folds/stints.py", "folds/interaction.py"
+TELLING, SURVEYS = "folds/telling.py", "folds/surveys.py"
 JOURNEY, LIFECYCLE = "folds/journey.py", "stages/lifecycle.py"
 ADMISSION = "stages/admission.py"
 
@@ -31,20 +32,20 @@ BUGS = (
         "self.resume(at_ms)\n            self.end_consult(at_ms)\n            self.left_ms",
         "self.end_consult(at_ms)\n            self.left_ms"),
     Bug("a gap of exactly seven days is too long", "journey_effort", JOURNEY,
-        "- max(ends) <= JOURNEY_GAP_MS", "- max(ends) < JOURNEY_GAP_MS"),
+        "silent_ms <= JOURNEY_GAP_MS", "silent_ms < JOURNEY_GAP_MS"),
     Bug("days begin at midnight UTC", "offered", "kpi/calendar.py",
         "return start_of_day(zone, day), start_of_day(zone, day + 1)",
         "return day * DAY_MS, (day + 1) * DAY_MS"),
     Bug("leaving a queue is not heard", "flow_outs", STEPS, '    "left_queue": _left_queue,\n', ""),
     Bug("events count as they arrive", "aht", INTERACTION,
-        "ordered = sorted(events, key=lambda e: e.order)", "ordered = list(events)"),
-    Bug("wrap-up is missing", "wrap_time", INTERACTION,
+        "ordered = sorted(events, key=_order_of)", "ordered = list(events)"),
+    Bug("wrap-up is missing", "wrap_time", TELLING,
         "_first(stint.measured_wrap_ms, stint.wrap_ms or 0)",
         "_first(stint.measured_wrap_ms, 0)"),
-    Bug("consultation counts twice", "talk_time", INTERACTION,
+    Bug("consultation counts twice", "talk_time", TELLING,
         "talk_ms=talk_ms,\n            hold_ms=hold_ms,",
         "talk_ms=talk_ms and talk_ms + stint.consult_ms,\n            hold_ms=hold_ms,"),
-    Bug("the first who served is credited", "transfer_rate", INTERACTION,
+    Bug("the first who served is credited", "transfer_rate", STINTS,
         "    return max(handled, key=lambda", "    return min(handled, key=lambda"),
     Bug("transfers are not counted", "transfer_rate", STEPS,
         "story.transfers += 1", "story.transfers += 0"),
@@ -64,8 +65,8 @@ BUGS = (
         "bot.context_ok = event.context_ok", "bot.context_ok = None"),
     Bug("advice is talk with the customer", "aht_skip", STEPS,
         'if event.via == "consult":', 'if event.via == "advice":'),
-    Bug("surveys credit the first who served", "csat_top_box", INTERACTION,
-        '("last", _last_handler(handlers))', '("last", handlers[0] if handlers else None)'),
+    Bug("surveys credit the first who served", "csat_top_box", SURVEYS,
+        '("last", last_handler(handlers))', '("last", handlers[0] if handlers else None)'),
     Bug("another intent is a repeat, too", "repeat_rate", JOURNEY,
         "lambda c: (direction(c), c.header.intent)", 'lambda c: (direction(c), "")'),
     Bug("waits are cut to seconds", "asa", STINTS,
@@ -104,7 +105,7 @@ BUGS = (
         "opens_session=performer_id not in known", "opens_session=True"),
     Bug("a case is opened when it was told of last", "first_resolution_time", "folds/case.py",
         "        opened_ms=opened,", "        opened_ms=steps[-1].at_ms,"),
-    Bug("the highest confidence of a session is its lowest", "low_confidence_rate", INTERACTION,
+    Bug("the highest confidence of a session is its lowest", "low_confidence_rate", TELLING,
         "lowest_confidence_micro=min(", "lowest_confidence_micro=max("),
     Bug("only what the customer says takes tokens", "cost_per_contact", STEPS,
         "    bot.use_tokens(event)\n    if event.user_turn is False:\n",
