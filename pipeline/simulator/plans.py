@@ -102,7 +102,7 @@ class Plans:
         for agent in agents:
             task = QUEUES[agent.queues[0]].kcr_task
             about = {**agent.who, **agent.traits, "kcr_task": task}
-            joined_ms = at_ms - self._days(30, 1500)
+            joined_ms = at_ms - self._days(30, 800)
             self._tell(
                 at_ms, f"employment:{agent.performer_id}", "employment", 1, joined_ms, None, **about
             )
