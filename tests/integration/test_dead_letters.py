@@ -113,7 +113,7 @@ def test_a_topic_of_nonsense_stops_the_worker_before_it_is_drained(
     with site(kafka.bootstrap, tmp_path_factory.mktemp("nonsense")) as place:
         place.environment["CXSTREAM_REFUSED_STREAK"] = "50"
         for _ in range(400):
-            place.produce(b"nonsense", b"k", timestamp_ms=NOW_MS)
+            place.produce(b"nonsense", b"k")
         place.flush()
         worker = place.worker()
         wait_for(lambda: not worker.running, "the worker to stop", 60)
