@@ -51,7 +51,6 @@ by the id at the end of the ARN, which all of them tell.
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO, Final
 
@@ -131,7 +130,7 @@ def _packed(record: Any) -> Any:
         return record
     try:
         return decode_json(base64.b64decode(data, validate=True))
-    except binascii.Error:
+    except ValueError:  # binascii.Error is one; letters that are no ASCII are another
         raise BadPayload("invalid_event", "data of a stream's record: expected Base64") from None
 
 
