@@ -19,11 +19,12 @@ from pipeline.stages.journeys import Journeys
 from pipeline.stages.publisher import Publisher, sources
 from pipeline.stages.wire import (
     EXHIBITS,
+    HEARTBEAT,
     TICK,
     control_kind,
     decode_contact,
+    decode_heartbeat,
     decode_tick,
-    heartbeat_in,
 )
 from schemas.topics import CONTACTS, FACTS, INTERACTIONS, PARTIALS
 
@@ -67,7 +68,7 @@ def journeys(
                         folds.tick(decode_tick(record.value or b""))
                     elif kind == EXHIBITS:
                         folds.configure(decode_configuration(record.value or b""), checkpoint)
-                    elif (beat := heartbeat_in(record)) is not None:
+                    elif kind == HEARTBEAT and (beat := decode_heartbeat(record.value)) is not None:
                         pass_on(beat, checkpoint, (PARTIALS,))
                     else:
                         folds.take(record.key or b"", decode_contact(record.value or b""))

@@ -29,15 +29,16 @@ from pipeline.stages.limits import RefusalLimit
 from pipeline.stages.publisher import Publisher
 from pipeline.stages.wire import (
     EXHIBIT,
+    HEARTBEAT,
     RATE,
     RESTART,
     TICK,
     Tick,
     control_kind,
+    decode_heartbeat,
     decode_rate,
     decode_restart,
     decode_tick,
-    heartbeat_in,
 )
 from schemas.topics import (
     CONTACTS,
@@ -118,7 +119,7 @@ def lifecycle(
             folds.change(decode_change(record.value or b""), checkpoint)
         elif kind == RATE:
             folds.rate(decode_rate(record.value or b""), checkpoint)
-        elif (beat := heartbeat_in(record)) is not None:
+        elif kind == HEARTBEAT and (beat := decode_heartbeat(record.value)) is not None:
             pass_on(beat, checkpoint, (FACTS, CONTACTS, PERFORMANCES, PARTIALS))
         elif (event := accepted_event(record)) is not None:
             folds.take(fold_key(event), reduce(event))

@@ -20,11 +20,12 @@ from pipeline.stages.performers import Performers
 from pipeline.stages.publisher import Publisher, sources
 from pipeline.stages.wire import (
     EXHIBITS,
+    HEARTBEAT,
     TICK,
     control_kind,
+    decode_heartbeat,
     decode_performance,
     decode_tick,
-    heartbeat_in,
 )
 from schemas.topics import FACTS, INTERACTIONS, PARTIALS, PERFORMANCES
 
@@ -63,7 +64,7 @@ def performers(app: BatchApp, started_with: Configuration, *, changelog: str | N
                         folds.tick(decode_tick(record.value or b""))
                     elif kind == EXHIBITS:
                         folds.configure(decode_configuration(record.value or b""), checkpoint)
-                    elif (beat := heartbeat_in(record)) is not None:
+                    elif kind == HEARTBEAT and (beat := decode_heartbeat(record.value)) is not None:
                         pass_on(beat, checkpoint, (PARTIALS,))
                     else:
                         folds.take(record.key or b"", decode_performance(record.value or b""))

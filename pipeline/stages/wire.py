@@ -219,8 +219,14 @@ def control_kind(headers: Headers) -> bytes | None:
 def heartbeat_in(record: HasHeaders) -> Heartbeat | None:
     """The heartbeat that a record is; None if it is none, or not one of ours."""
     if record.headers and control_kind(record.headers) == HEARTBEAT:
-        with suppress(msgspec.DecodeError):
-            return _decode_heartbeat(record.value or b"")
+        return decode_heartbeat(record.value)
+    return None
+
+
+def decode_heartbeat(value: bytes | None) -> Heartbeat | None:
+    """What a heartbeat says; None if it is not one of ours."""
+    with suppress(msgspec.DecodeError):
+        return _decode_heartbeat(value or b"")
     return None
 
 

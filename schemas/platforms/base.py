@@ -219,6 +219,39 @@ def decode_json(payload: bytes) -> Any:
     return document
 
 
+def split_events(
+    records: Iterable[bytes | Oversized],
+    wraps: Callable[[Any], bool],
+    natives: Callable[[Any], Iterable[Any]],
+) -> Iterator[bytes | Oversized]:
+    """Cut documents that wrap native events in a member ``events``; other records stay as they are.
+
+    Args:
+        records: JSON documents of a file.
+        wraps: whether a document is such a wrapper.
+        natives: opens one.
+    """
+    for record in records:
+        if isinstance(record, bytes) and b'"events"' in record:
+            yield from _events_of(record, wraps, natives)
+        else:
+            yield record
+
+
+def _events_of(
+    record: bytes, wraps: Callable[[Any], bool], natives: Callable[[Any], Iterable[Any]]
+) -> Iterator[bytes]:
+    try:
+        document = decode_json(record)
+    except BadPayload:
+        yield record
+        return
+    if wraps(document):
+        yield from map(msgspec.json.encode, natives(document))
+    else:
+        yield record
+
+
 def parse_documents(
     payload: bytes,
     natives: Callable[[Any], Iterable[Any]],

@@ -23,15 +23,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO, Final
 
-import msgspec
-
 from schemas.interaction import InteractionEvent
 from schemas.platforms.base import (
     BadPayload,
     Options,
     Parsed,
     Platform,
-    decode_json,
     elements,
     fallback_key,
     first_document,
@@ -39,6 +36,7 @@ from schemas.platforms.base import (
     id_key,
     make_event,
     parse_documents,
+    split_events,
     stable_id,
     type_name,
 )
@@ -54,11 +52,7 @@ _SHARED: Final = frozenset({"group", "room"})
 
 def split(stream: BinaryIO) -> Iterator[bytes | Oversized]:
     """Cut a file of bodies into events."""
-    for record in split_json(stream):
-        if isinstance(record, bytes) and b'"events"' in record:
-            yield from _events_of(record)
-        else:
-            yield record
+    return split_events(split_json(stream), _is_body, _natives)
 
 
 def key(payload: bytes) -> bytes:
@@ -95,18 +89,6 @@ def _is_body(item: Any) -> bool:
 
 def _kept(event: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in event.items() if name != "replyToken"}
-
-
-def _events_of(record: bytes) -> Iterator[bytes]:
-    try:
-        document = decode_json(record)
-    except BadPayload:
-        yield record
-        return
-    if _is_body(document):
-        yield from map(msgspec.json.encode, _natives(document))
-    else:
-        yield record
 
 
 def _convert(fields: dict[str, Any]) -> Parsed:

@@ -27,8 +27,6 @@ from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from typing import Any, BinaryIO, Final
 
-import msgspec
-
 from schemas.platforms.base import (
     BadPayload,
     Options,
@@ -42,6 +40,7 @@ from schemas.platforms.base import (
     id_key,
     make_event,
     parse_documents,
+    split_events,
     stable_id,
     type_name,
 )
@@ -62,11 +61,7 @@ _CHANNELS: Final = {
 
 def split(stream: BinaryIO) -> Iterator[bytes | Oversized]:
     """Cut a file of broker messages or trackers into events."""
-    for record in split_json(stream):
-        if isinstance(record, bytes) and b'"events"' in record:
-            yield from _events_of(record)
-        else:
-            yield record
+    return split_events(split_json(stream), _is_tracker, _natives)
 
 
 def key(payload: bytes) -> bytes:
@@ -100,18 +95,6 @@ def _sent_by(item: dict[str, Any], event: Any) -> Any:
 
 def _is_tracker(item: Any) -> bool:
     return isinstance(item, dict) and "event" not in item and isinstance(item.get("events"), list)
-
-
-def _events_of(record: bytes) -> Iterator[bytes]:
-    try:
-        document = decode_json(record)
-    except BadPayload:
-        yield record
-        return
-    if _is_tracker(document):
-        yield from map(msgspec.json.encode, _natives(document))
-    else:
-        yield record
 
 
 def _convert(native: dict[str, Any], options: Options) -> Parsed:
