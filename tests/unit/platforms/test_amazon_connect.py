@@ -650,7 +650,8 @@ def test_batches_of_streams_are_their_records(batch):
 
 
 @pytest.mark.parametrize(
-    ("data", "reason"), [("%%%", "invalid_event"), ("é", "invalid_event"), (packed("x")[:-3], "invalid_event"),
+    ("data", "reason"), [("%%%", "invalid_event"), ("é", "invalid_event"),
+                         (packed("x")[:-3], "invalid_event"),
                          ("e30x", "bad_json"), (None, "invalid_event")]
 )  # fmt: skip
 def test_a_batch_that_cannot_be_opened_is_refused_as_it_is(data, reason):
