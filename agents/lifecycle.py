@@ -29,12 +29,14 @@ from pipeline.stages.limits import RefusalLimit
 from pipeline.stages.publisher import Publisher
 from pipeline.stages.wire import (
     EXHIBIT,
+    GENERATION,
     HEARTBEAT,
     RATE,
     RESTART,
     TICK,
     Tick,
     control_kind,
+    decode_generation,
     decode_heartbeat,
     decode_rate,
     decode_restart,
@@ -115,6 +117,8 @@ def lifecycle(
             folds.tick(decode_tick(record.value or b""))
         elif kind == RESTART:
             folds.restart(decode_restart(record.value or b""), checkpoint)
+        elif kind == GENERATION:
+            folds.generation(decode_generation(record.value or b""), checkpoint)
         elif kind == EXHIBIT:
             folds.change(decode_change(record.value or b""), checkpoint)
         elif kind == RATE:

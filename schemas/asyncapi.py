@@ -62,6 +62,10 @@ _MESSAGES: Final[dict[str, tuple[_Message, ...]]] = {
             "restart", _INTERNAL, "A platform began anew; internal to the pipeline.",
             headers=_constant_header("cx-control", "restart"),
         ),
+        _Message(
+            "generation", _INTERNAL, "The log was made anew; internal to the pipeline.",
+            headers=_constant_header("cx-control", "generation"),
+        ),
     ),
     FACTS: (
         _Message("fact", _JSON, "A version of a fact, or its deletion.", "fact.schema.json"),

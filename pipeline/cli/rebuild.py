@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 from aiokafka.errors import KafkaError
@@ -16,7 +16,8 @@ from pipeline.demo.feed import Feeder
 from pipeline.microbatch import Broker
 from pipeline.runtime import broker_of
 from pipeline.settings import ClickHouseSettings
-from sinks.clickhouse.accepted import accepted_events
+from pipeline.stages.wire import GENERATION_MAX
+from sinks.clickhouse.accepted import accepted_events, next_generation
 from sinks.clickhouse.client import connect
 
 
@@ -27,7 +28,7 @@ def command(
     """Write the accepted events of ClickHouse to `cx.interactions` of a new cluster.
 
     Run it after `cxstream topics apply` and before any worker: the first values are then whole.
-    Written twice, an event changes nothing.
+    What the new log says replaces the facts in ClickHouse. Written twice, an event changes nothing.
     """
     settings, brokers = kafka_settings(bootstrap=bootstrap)
     try:
@@ -38,17 +39,35 @@ def command(
         fail(f"--since {since}: the time needs an offset, such as Z", Exit.BAD_INPUT)
     try:
         written = asyncio.run(_rebuild(broker_of(settings, brokers), settings.clickhouse, moment))
-    except (ClickHouseError, KafkaError, OSError) as error:
+    except (ClickHouseError, KafkaError, OSError, TooOftenError) as error:
         fail(str(error))
-    typer.echo(f"{written:,} events written")
+    typer.echo(f"{written.events:,} events written, generation {written.generation} of the log")
 
 
-async def _rebuild(broker: Broker, database: ClickHouseSettings, since: datetime) -> int:
+class Written(NamedTuple):
+    """How many events were written, and in which generation of the log."""
+
+    events: int
+    generation: int
+
+
+class TooOftenError(Exception):
+    """The log was made anew more often than versions of facts can tell."""
+
+
+async def _rebuild(broker: Broker, database: ClickHouseSettings, since: datetime) -> Written:
     client = await connect(database)
     feeder = Feeder(broker)
     try:
+        generation = await next_generation(client)
+        if generation > GENERATION_MAX:
+            raise TooOftenError(
+                f"the log was made anew {GENERATION_MAX} times: empty the tables facts_* of"
+                " ClickHouse, whose facts are written anew, and run this again"
+            )
         await feeder.start()
-        return await feeder.again(accepted_events(client, since))
+        await feeder.begin(generation)
+        return Written(await feeder.again(accepted_events(client, since)), generation)
     finally:
         await feeder.close()
         await client.close()

@@ -16,7 +16,15 @@ from pipeline.microbatch.producer import BatchProducer, Outgoing
 from pipeline.simulator import Disorder, DisorderConfig, Simulator, SimulatorConfig
 from pipeline.simulator.simulator import SOURCE
 from pipeline.stages.intake import ACCEPTED
-from pipeline.stages.wire import CONTROL_HEADER, RESTART, Restart, encode_restart
+from pipeline.stages.wire import (
+    CONTROL_HEADER,
+    GENERATION,
+    RESTART,
+    Generation,
+    Restart,
+    encode_generation,
+    encode_restart,
+)
 from schemas.topics import INTERACTIONS, raw_topic
 from schemas.values import rfc3339
 
@@ -47,6 +55,11 @@ class Feeder:
         """Disconnect."""
         await self._producer.close()
 
+    async def begin(self, generation: int) -> None:
+        """Let a new log begin: which generation it is stands first in every partition."""
+        value = encode_generation(Generation(generation))
+        await self._to_all(value, GENERATION, time.time_ns() // 1_000_000)
+
     async def again(self, events: AsyncIterator[tuple[str, str, int]]) -> int:
         """Feed accepted events again, given as (key, JSON, accepted ms); how many there were."""
         count = await self._producer.partitions(INTERACTIONS)
@@ -72,13 +85,15 @@ class Feeder:
         last run.
         """
         now_ms = time.time_ns() // 1_000_000
-        value = encode_restart(Restart(SOURCE, now_ms))
-        headers = ((CONTROL_HEADER, RESTART),)
+        await self._to_all(encode_restart(Restart(SOURCE, now_ms)), RESTART, now_ms)
+        await self.send(_went_offline(state, now_ms) for state in states)
+
+    async def _to_all(self, value: bytes, control: bytes, at_ms: int) -> None:
+        headers = ((CONTROL_HEADER, control),)
         await self._producer.send(
-            Outgoing(INTERACTIONS, number, None, value, now_ms, headers)
+            Outgoing(INTERACTIONS, number, None, value, at_ms, headers)
             for number in range(await self._producer.partitions(INTERACTIONS))
         )
-        await self.send(_went_offline(state, now_ms) for state in states)
 
     async def send(self, events: Iterable[dict[str, Any]]) -> None:
         """Write unified events to the raw topic of their platform, as a producer outside would."""

@@ -26,7 +26,7 @@ from pipeline.stages.homes import (
 )
 from pipeline.stages.packing import HISTORY_WORDS, is_packed, pack, unpack
 from pipeline.stages.publisher import Publisher
-from pipeline.stages.travelling import HISTORY_MAX
+from pipeline.stages.travelling import generation_of, history_version
 from pipeline.stages.wire import CASE_PREFIX, CUSTOMER_PREFIX, LINKS_KEY, ContactMessage, Out
 
 encode_state = msgspec.msgpack.Encoder().encode
@@ -152,6 +152,7 @@ def _facts(key: bytes, state: CustomerState) -> Iterator[Row]:
 def _versions(key: bytes, state: CustomerState) -> Callable[[str], int]:
     if not key.startswith(CASE_PREFIX):
         return Versions(_customer(key), state, journey.CODE_VERSION)
-    # A case never moves, so what is known of its parts decides alone: rules, then history.
-    version = case.CODE_VERSION << 56 | min(history(state), HISTORY_MAX)
+    # A case never moves, so what is known of its parts decides alone.
+    generation = max((generation_of(known.version) for known in state.contacts.values()), default=0)
+    version = history_version(case.CODE_VERSION, generation, history(state))
     return lambda _fact_id: version

@@ -27,18 +27,21 @@ from pipeline.stages.late import LateRecords
 from pipeline.stages.packing import unpack
 from pipeline.stages.publisher import Publisher
 from pipeline.stages.rates import KnownRates, tell_rate, worked
-from pipeline.stages.travelling import Sent, tell
+from pipeline.stages.travelling import GENERATION_BIT, Sent, tell
 from pipeline.stages.wire import (
     CASE_PREFIX,
     CUSTOMER_PREFIX,
     LINKS_KEY,
     ContactMessage,
+    Generation,
     Out,
     PerformanceMessage,
     Rate,
     Restart,
     Tick,
+    decode_generation,
     encode_contact,
+    encode_generation,
     encode_performance,
 )
 from schemas.topics import CONTACTS, PERFORMANCES
@@ -47,6 +50,7 @@ _INTERACTION: Final = b"i"
 _PLAN: Final = b"l"
 _LINKS: Final = LINKS_KEY.decode()
 _RESTARTS_KEY: Final = b"\0restarts"
+_GENERATION_KEY: Final = b"\0generation"
 _CODE_VERSIONS: Final = {
     _INTERACTION: interaction.CODE_VERSION,
     _PLAN: planned.CODE_VERSION,
@@ -115,6 +119,8 @@ class Lifecycle(Folding[Read, KeyState]):
         self._states: list[tuple[str, Event]] = []
         stored = state.get(_RESTARTS_KEY)
         self._restarts = _decode_restarts(stored) if stored is not None else {}
+        told = state.get(_GENERATION_KEY)
+        self._generation = decode_generation(told).number if told is not None else 0
         self._late = LateRecords(publisher)
         self.duplicates = 0
         super().__init__(exhibits, publisher, state)
@@ -160,6 +166,12 @@ class Lifecycle(Folding[Read, KeyState]):
         for key in self._timers.keys():  # noqa: SIM118 - not a dict
             self._touched.setdefault(key, [])
 
+    def generation(self, generation: Generation, out: Out) -> None:
+        """The log was made anew: what is told from now on wins over all that tables hold."""
+        if generation.number > self._generation:
+            self._generation = generation.number
+            out.put(_GENERATION_KEY, encode_generation(generation))
+
     def rate(self, rate: Rate, out: Out) -> None:
         """What work costs was told or changed: all of it that had this rate is priced again."""
         for key in self._rates.take(rate, out):
@@ -174,7 +186,8 @@ class Lifecycle(Folding[Read, KeyState]):
         """End a batch: pass states on to their performers, then what every stage does."""
         states, self._states = self._states, []
         for performer_id, event in states:
-            message = PerformanceMessage(event.event_id, 0, state=event)
+            version = self._generation << GENERATION_BIT
+            message = PerformanceMessage(event.event_id, version, state=event)
             out.send(PERFORMANCES, performer_id.encode(), encode_performance(message))
         super().flush(out)
 
@@ -282,13 +295,15 @@ class Lifecycle(Folding[Read, KeyState]):
     def _version(self, key: bytes, state: KeyState) -> int:
         """Version of the rows: rules, distinct events seen, timers due; never a log position.
 
-        Rates are events that every interaction has seen.
+        Above all stands the generation of the log. Rates are events that every interaction has
+        seen.
         """
         distinct = _distinct(state)
         if key[:1] == _INTERACTION:
             distinct += self._rates.version
         return (
-            (_CODE_VERSIONS[key[:1]] << 48)
+            (self._generation << GENERATION_BIT)
+            | (_CODE_VERSIONS[key[:1]] << 48)
             | (min(distinct, 2**32 - 1) << 16)
             | min(state.dues, 2**16 - 1)
         )

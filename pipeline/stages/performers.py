@@ -19,7 +19,7 @@ from pipeline.stages.folding import Following
 from pipeline.stages.late import LateRecords
 from pipeline.stages.performer_cut import events_after, last_cut, rows_after
 from pipeline.stages.publisher import Publisher
-from pipeline.stages.travelling import HISTORY_MAX, told, version_of
+from pipeline.stages.travelling import generation_of, history_version, told, version_of
 from pipeline.stages.wire import Out, PerformanceMessage
 
 
@@ -40,6 +40,7 @@ class PerformerState(msgspec.Struct, array_like=True):
     ``seen`` holds content hashes of state events that were replaced; ``dues`` counts moments at
     which time alone changed something. ``told_ms``: the end of the latest day told of. What lies
     before ``cut_ms`` is frozen; ``gone``: how much was known of it, so that versions go on rising.
+    ``generation`` of the log: the newest in which anything was told.
     """
 
     events: list[Event]
@@ -52,6 +53,7 @@ class PerformerState(msgspec.Struct, array_like=True):
     told_ms: int = 0
     cut_ms: int = 0
     gone: int = 0
+    generation: int = 0
 
     @property
     def life_ms(self) -> int:
@@ -188,6 +190,7 @@ def _learn(state: PerformerState, messages: Iterable[PerformanceMessage]) -> int
     """Take over what was told; the count of events that were known already."""
     events = []
     for message in messages:
+        state.generation = max(state.generation, generation_of(message.version))
         if message.state is not None:
             events.append(message.state)
             continue
@@ -206,10 +209,11 @@ class _Versions:
     def __init__(self, state: PerformerState) -> None:
         self._rows = {performer.session_id(name): known for name, known in state.rows.items()}
         self._history = state.history
+        self._generation = state.generation
 
     def __call__(self, fact_id: str) -> int:
         known = self._rows.get(fact_id)
         if known is None:
-            return performer.CODE_VERSION << 56 | min(self._history, HISTORY_MAX)
+            return history_version(performer.CODE_VERSION, self._generation, self._history)
         withdrawn = known.row is None
         return version_of(performer.CODE_VERSION, known.version, self._history, withdrawn=withdrawn)

@@ -41,6 +41,7 @@ def tell(
     return new
 
 
+GENERATION_BIT: Final = 60
 TOLD_MAX: Final = 2**18 - 1
 MOVES_MAX: Final = 2**10 - 1
 HISTORY_MAX: Final = 2**28 - 1
@@ -52,6 +53,11 @@ def told(version: int) -> int:
     An event may take timers back, so it counts for more than they do.
     """
     return (version >> 16 & 0xFFFF_FFFF) * 16 + min(version & 0xFFFF, 15)
+
+
+def generation_of(version: int) -> int:
+    """In which generation of the log a row was told."""
+    return version >> GENERATION_BIT
 
 
 def version_of(
@@ -66,8 +72,8 @@ def version_of(
 
     A row that turns out to be another history's is withdrawn here and told there, in any order. So
     what is known of the row itself (``version``) decides first, then how often it has ``moved`` by
-    links, and what is known of its history only among facts of one history: rules (8 bits), row (18
-    bits), moves (10 bits), history (28 bits).
+    links, and what is known of its history only among facts of one history: generation of the log
+    (4 bits), rules (4 bits), row (18 bits), moves (10 bits), history (28 bits).
     """
     known = told(version)
     if withdrawn:
@@ -75,4 +81,9 @@ def version_of(
         known, moves, history = known - 1, MOVES_MAX, HISTORY_MAX
     numbers = (known, TOLD_MAX), (moves, MOVES_MAX), (history, HISTORY_MAX)
     known, moves, history = (min(number, most) for number, most in numbers)
-    return code << 56 | known << 38 | moves << 28 | history
+    return history_version(code, generation_of(version), history) | known << 38 | moves << 28
+
+
+def history_version(code: int, generation: int, history: int) -> int:
+    """Version of a fact of a history that never moves: generation, rules, what is known of it."""
+    return generation << GENERATION_BIT | code << 56 | min(history, HISTORY_MAX)

@@ -20,6 +20,7 @@ NOT_UNPACKED_HEADER: Final = "cx-not-unpacked"
 """As in :mod:`pipeline.microbatch.fetch`: the record stands for a batch that inflates too much."""
 TICK: Final = b"tick"
 RESTART: Final = b"restart"
+GENERATION: Final = b"generation"
 EXHIBIT: Final = b"exhibit"
 EXHIBITS: Final = b"exhibits"
 RATE: Final = b"rate"
@@ -27,6 +28,9 @@ HEARTBEAT: Final = b"heartbeat"
 FROZEN: Final = b"frozen"
 LATE: Final = b"late"
 DIRTY: Final = b"dirty"
+
+GENERATION_MAX: Final = 15
+"""Generations of a log that versions of facts can tell apart: four bits."""
 
 Headers = Sequence[tuple[str, bytes]]
 
@@ -101,6 +105,15 @@ class Restart(msgspec.Struct, frozen=True, array_like=True):
 
     source: str
     at_ms: int
+
+
+class Generation(msgspec.Struct, frozen=True, array_like=True):
+    """The log was made anew: what is read behind this is newer than all that was told before.
+
+    ``number`` counts how often; versions of facts begin with it.
+    """
+
+    number: Annotated[int, msgspec.Meta(ge=0, le=GENERATION_MAX)]
 
 
 class Heartbeat(msgspec.Struct, frozen=True):
@@ -184,6 +197,8 @@ encode_tick = msgspec.msgpack.Encoder().encode
 decode_tick = msgspec.msgpack.Decoder(Tick).decode
 encode_restart = msgspec.msgpack.Encoder().encode
 decode_restart = msgspec.msgpack.Decoder(Restart).decode
+encode_generation = msgspec.msgpack.Encoder().encode
+decode_generation = msgspec.msgpack.Decoder(Generation).decode
 encode_heartbeat = msgspec.json.Encoder().encode
 _decode_heartbeat = msgspec.json.Decoder(Heartbeat).decode
 encode_rate = msgspec.msgpack.Encoder().encode

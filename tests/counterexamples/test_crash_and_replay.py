@@ -37,7 +37,7 @@ from tests.counterexamples.center import (
 )
 from tests.properties.stories import START
 from tests.properties.test_stages import differences, in_one_go, published
-from tests.properties.world import World, newest_facts
+from tests.properties.world import Row, World, newest_facts
 
 
 def asked_a_bot(at: int, name: str, **fields: object) -> list[dict[str, object]]:
@@ -294,6 +294,52 @@ def test_10_so_is_what_a_schedule_changes():
     let_pass(whole, 70 * MINUTE + 1, ticks=1)
     assert table == newest_facts(whole.logs[FACTS, 0])
     assert len([fact for fact in table if fact["kind"] == "performer_time"]) == 7
+
+
+def test_10_the_last_word_of_a_log_made_anew_holds():
+    """What the old log had told and taken back is in no event: its versions went higher."""
+    plan = plan_of("login_time", by="site")
+    ann = {"performer_id": "ann", "queue": ""}
+    states = [
+        told("performer_state", 0, "ann", state="available", **ann),
+        told("performer_state", 60 * MINUTE, "ann", state="offline", **ann),
+    ]
+    calls = [
+        told(kind, (10 * number + minutes) * MINUTE, f"k{number}", performer_id=performer, **fields)
+        for performer, fields in (("ann", {}), ("bob", {"record_version": 1}))
+        for number in range(3)
+        for kind, minutes in (("accepted", 0), ("completed", 5))
+    ]
+    away = told("performer_state", 20 * MINUTE, "ann", state="away", **ann)
+
+    def table_and_log(generation: int) -> tuple[list[Row], list[Row]]:
+        old, new = World(plan, 1), World(plan, 1)
+        for row in (*states, *calls):
+            say(old, row)
+            old.run()
+        let_pass(old, 70 * MINUTE, ticks=2)
+        # ClickHouse keeps the last word on each event, and feeds that again.
+        new.generation(generation)
+        say(new, *states, *calls[len(calls) // 2 :])
+        let_pass(new, 71 * MINUTE, ticks=2)
+        say(new, away)
+        let_pass(new, 72 * MINUTE, ticks=2)
+        said = new.logs[FACTS, 0]
+        return newest_facts([*old.logs[FACTS, 0], *said]), newest_facts(said)
+
+    table, log = table_and_log(1)
+    assert table == log
+    # Available for 20 minutes, then away until minute 60; bob had the three calls.
+    spans = [
+        ((fact["entered_ms"] - START_MS) // 60_000, (fact["left_ms"] - START_MS) // 60_000)
+        for fact in table
+        if fact["kind"] == "performer_state" and fact["left_ms"] is not None
+    ]
+    assert sorted(spans) == [(0, 20), (20, 60)]
+    sessions = [fact["performer_id"] for fact in table if fact["kind"] == "session"]
+    assert sessions == ["bob"] * 3
+    table, log = table_and_log(0)
+    assert table != log
 
 
 # --- 11: upgrades ---------------------------------------------------------------------------------

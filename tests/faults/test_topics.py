@@ -180,9 +180,6 @@ def test_topics_with_other_numbers_of_partitions_are_refused_at_the_start(
         assert "cx.facts has 4, cx.interactions has 8" in said
 
 
-@pytest.mark.xfail(
-    strict=True, reason="after the rebuild, performer states in ClickHouse are not those of the log"
-)
 def test_another_number_of_partitions_is_refused_and_the_procedure_works(
     begin: Begin, kafka: ProxiedKafka, reference: Outcome
 ) -> None:

@@ -200,6 +200,11 @@ MUTATIONS = (
         (("        state.dues = folded.passed\n        changes",
           "        state.dues += folded.passed > 0\n        changes"),),
         CRASH + "test_10_so_is_what_a_schedule_changes"),
+    Mutation("2 R3", "a log that is made anew is like the old one",
+        "pipeline/stages/performers.py",
+        (("state.generation = max(state.generation, generation_of(message.version))",
+          "state.generation = 0"),),
+        CRASH + "test_10_the_last_word_of_a_log_made_anew_holds"),
     Mutation("2 R3", "the last row of a batch is stored, not the newest",
         "sinks/clickhouse/agent.py", (("_version(record) >= _version(known)", "True"),),
         "tests/unit/test_clickhouse_agent.py"

@@ -31,18 +31,22 @@ from pipeline.stages.wire import (
     CONTROL_HEADER,
     EXHIBIT,
     EXHIBITS,
+    GENERATION,
     RATE,
     RESTART,
     TICK,
+    Generation,
     Headers,
     Restart,
     Tick,
     control_kind,
     decode_contact,
+    decode_generation,
     decode_performance,
     decode_rate,
     decode_restart,
     decode_tick,
+    encode_generation,
     encode_restart,
 )
 from schemas.interaction import InteractionEvent
@@ -159,6 +163,12 @@ class World:
         for number in range(self.partitions):
             self.logs[INTERACTIONS, number].append(Record(None, value, headers))
 
+    def generation(self, number: int) -> None:
+        """Let the log be one that was made anew."""
+        value, headers = encode_generation(Generation(number)), ((CONTROL_HEADER, GENERATION),)
+        for partition in range(self.partitions):
+            self.logs[INTERACTIONS, partition].append(Record(None, value, headers))
+
     def tick(self, tick_ms: int, *, publish_all: bool = False, complete: bool = False) -> None:
         """Let the clock of every partition say ``tick_ms``."""
         value, headers = tick_record(Tick("", 0, tick_ms, publish_all, complete))
@@ -213,6 +223,8 @@ class World:
                 take(memory, record)  # type: ignore[arg-type]
             elif control_kind(record.headers) == RESTART:
                 memory.restart(decode_restart(record.value or b""), overlay)
+            elif control_kind(record.headers) == GENERATION:
+                memory.generation(decode_generation(record.value or b""), overlay)
             elif control_kind(record.headers) == RATE:
                 memory.rate(decode_rate(record.value or b""), overlay)
             elif ticks:
