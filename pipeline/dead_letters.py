@@ -14,7 +14,7 @@ from pipeline.microbatch import Broker, LogRecord, partition_for
 from pipeline.microbatch.producer import BatchProducer, Outgoing
 from pipeline.microbatch.restore import partition_count, read_log
 from pipeline.stages.intake import Source
-from pipeline.stages.wire import CONTROL_HEADER, control_kind
+from pipeline.stages.wire import CONTROL_HEADER, control_kind, written_again
 from schemas.platforms.base import BadPayload
 from schemas.topics import DEAD_LETTERS, INTERACTIONS, RAW_PREFIX
 
@@ -148,7 +148,8 @@ def _outgoing(
     for letter in letters:
         key = sources[letter.platform].platform.key(letter.value)
         number = partition_for(key, counts[letter.topic])
-        yield Outgoing(letter.topic, number, key, letter.value, letter.timestamp_ms)
+        again = written_again(letter.timestamp_ms)
+        yield Outgoing(letter.topic, number, key, letter.value, letter.timestamp_ms, again)
         name = letter.position.encode()
         headers = ((CONTROL_HEADER, REPLAYED), ("sha256", letter.sha256.encode()))
         marked = partition_for(name, counts[DEAD_LETTERS])

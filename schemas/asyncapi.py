@@ -52,7 +52,17 @@ _MESSAGES: Final[dict[str, tuple[_Message, ...]]] = {
             "A unified event. Without the header cx-accepted it is taken in first: validated, its "
             "customer replaced by a keyed hash, and written to this topic again.",
             "interaction-event.schema.json",
-            {"type": "object", "properties": {"cx-accepted": {"const": "1"}}},
+            {
+                "type": "object",
+                "properties": {
+                    "cx-accepted": {"const": "1"},
+                    "cx-written": {
+                        "type": "string", "pattern": "^[0-9]{1,15}$",
+                        "description": "When it was written first, in milliseconds since 1970, "
+                        "where it was written again.",
+                    },
+                },
+            },
         ),
         _Message(
             "tick", _INTERNAL, "The log's clock; one in each partition, internal to the pipeline.",

@@ -58,7 +58,7 @@ TOPICS: Final[dict[str, Topic]] = {
         Topic(
             INTERACTIONS, "interaction_id", "delete", 7 * DAY_MS,
             ("intake", "lifecycle"), ("lifecycle", "sink"),
-            "unified Interaction events; ticks of the log's own clock",
+            "unified Interaction events; ticks of the log's own clock", appended=True,
         ),
         Topic(
             FACTS, "fact_id", "delete", 7 * DAY_MS, ("lifecycle", "journeys", "performers"),

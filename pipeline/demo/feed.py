@@ -24,6 +24,7 @@ from pipeline.stages.wire import (
     Restart,
     encode_generation,
     encode_restart,
+    written_again,
 )
 from schemas.topics import INTERACTIONS, raw_topic
 from schemas.values import rfc3339
@@ -67,8 +68,9 @@ class Feeder:
         chunk: list[Outgoing] = []
         async for key, body, accepted_ms in events:
             number = partition_for(key.encode(), count)
+            headers = (*ACCEPTED, *written_again(accepted_ms))
             chunk.append(
-                Outgoing(INTERACTIONS, number, key.encode(), body.encode(), accepted_ms, ACCEPTED)
+                Outgoing(INTERACTIONS, number, key.encode(), body.encode(), accepted_ms, headers)
             )
             total += 1
             if len(chunk) >= _CHUNK:

@@ -90,6 +90,14 @@ class Partition:
         self.store = store
         self.state = store.view
 
+    def close(self) -> None:
+        """Forget state and memory: nothing of them may be shown any more."""
+        if self.memory is not None and hasattr(self.memory, "close"):
+            self.memory.close()
+        self.memory = None
+        self.store.close()
+        self.use(MemoryStore())
+
     def keys_after(self, changes: Mapping[bytes, bytes | None]) -> int:
         """How many keys the state has once ``changes`` are applied."""
         state = self.state

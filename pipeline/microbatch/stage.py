@@ -14,19 +14,14 @@ from aiokafka.structs import TopicPartition
 from pipeline.microbatch.batch import Batch, LogRecord
 from pipeline.microbatch.checkpoint import Checkpoint
 from pipeline.microbatch.partition import Partition, Status
-from pipeline.microbatch.position import BeyondEndError, LogGoneError, begin_at, check_state
-from pipeline.microbatch.producer import BatchProducer
-from pipeline.microbatch.restore import NotInLogError, read_log
-from pipeline.microbatch.store import MemoryStore, StoreError
+from pipeline.microbatch.store import MemoryStore
+from pipeline.microbatch.takeover import Takeover
 
 if TYPE_CHECKING:
     from pipeline.microbatch.app import BatchApp
 
 log = structlog.get_logger(__name__)
 
-_RETRY_SECONDS = (0.1, 0.5, 2.0, 5.0)
-_BEYOND_END_ATTEMPTS = 5
-"""Some 13 s: longer than a new leader needs to learn how far its log reaches."""
 _MARKER_SECONDS = 0.5
 _BATCH_SHARE = 0.1
 """Share of a session that a batch may take: partitions of all stages take turns."""
@@ -86,8 +81,7 @@ class Stage:
         self.partition_counts: dict[str, int] = {}
         self.partitions: dict[TopicPartition, Partition] = {}
         self.channel = app.topic(*self.topics, acks=False)
-        self._memory = memory
-        self._reload = reload
+        self._takeover = Takeover(self, memory, reload=reload)
         self._tasks: set[asyncio.Task[None]] = set()
         self._suspended: dict[TopicPartition, Partition] = {}
         if app.broker.pacer is not None:
@@ -101,7 +95,8 @@ class Stage:
         return str(self.app.conf.id)
 
     @property
-    def _writes(self) -> bool:
+    def writes(self) -> bool:
+        """Whether anything is written, and so by a producer of each partition."""
         return bool(self.outputs or self.changelog)
 
     def checkpoint(self, batch: Batch) -> Checkpoint:
@@ -116,11 +111,13 @@ class Stage:
         total = sum(self.app.batch_consumer.topic_partitions(name) or 0 for name in self.topics)
         self.app.observer.assigned(self.name, len(mine), total)
         for tp in set(self._suspended) - mine:
-            self._close(self._suspended.pop(tp))
+            self._suspended.pop(tp).close()
         for tp in mine:
             partition = Partition(tp, generation)
             self.partitions[tp] = partition
-            partition.task = self._spawn(self._prepare(partition, self._suspended.pop(tp, None)))
+            partition.task = self._spawn(
+                self._takeover.run(partition, self._suspended.pop(tp, None))
+            )
 
     async def revoke(self, revoked: Iterable[TopicPartition], budget_seconds: float) -> None:
         """Give up ``revoked``. Running checkpoints get ``budget_seconds`` to finish.
@@ -154,7 +151,7 @@ class Stage:
         """Finish running checkpoints within the budget and drop everything."""
         await self.revoke(list(self.partitions), budget_seconds)
         for partition in self._suspended.values():
-            self._close(partition)
+            partition.close()
         self._suspended.clear()
         for task in list(self._tasks):
             task.cancel()
@@ -169,133 +166,7 @@ class Stage:
         if producer is not None:
             await producer.close()
         if close_memory:
-            self._close(partition)
-
-    def _close(self, partition: Partition) -> None:
-        if partition.memory is not None and hasattr(partition.memory, "close"):
-            partition.memory.close()
-        partition.memory = None
-        partition.store.close()
-        partition.use(MemoryStore())
-
-    async def _prepare(self, partition: Partition, kept: Partition | None) -> None:
-        """Fence, find the committed offset, restore, then let the partition be read."""
-        attempt = 0
-        while not partition.dropped:
-            try:
-                await self._restore(partition, kept)
-            except (KafkaError, OSError) as error:
-                if isinstance(error, BeyondEndError) and attempt == _BEYOND_END_ATTEMPTS:
-                    await self.failed(partition, LogGoneError(str(error)))
-                    return
-                tp, delay = partition.tp, _RETRY_SECONDS[min(attempt, len(_RETRY_SECONDS) - 1)]
-                attempt += 1
-                log.warning(
-                    "restore_failed", stage=self.name, partition=partition.number, error=str(error),
-                    retry_seconds=delay,
-                )  # fmt: skip
-                self.app.observer.restore_failed(self.name, tp.topic, tp.partition, error)
-                if partition.producer is not None:
-                    await partition.producer.close()
-                    partition.producer = None
-                await asyncio.sleep(delay)
-            except Exception as error:  # noqa: BLE001 - a bug in restore must end the process
-                await self.failed(partition, error)
-                return
-            else:
-                return
-
-    async def _restore(self, partition: Partition, kept: Partition | None) -> None:
-        app, tp = self.app, partition.tp
-        app.observer.restoring(self.name, tp.topic, tp.partition)
-        if self._writes:
-            transactional_id = None
-            if app.broker.transactional:
-                transactional_id = f"{self.group}.{self.name}.{tp.topic}.{tp.partition}"
-            producer = BatchProducer(app.broker, transactional_id, self.name)
-            partition.producer = producer
-            await producer.start()
-            for topic in (*self.outputs, *self.knows):
-                if topic not in self.partition_counts:
-                    self.partition_counts[topic] = await producer.partitions(topic)
-        committed = await app.batch_consumer.committed(tp)
-        first, end = await app.batch_consumer.bounds(tp)
-        position = begin_at(tp, committed, first, end, skip=app.broker.skips_gone)
-        partition.next_offset, partition.note = position, committed.note
-        read = 0
-        kept_as = None if kept is None else (kept.next_offset, kept.note)
-        if kept is not None and kept_as == (position, committed.note) and self._writes:
-            partition.use(kept.store)
-            partition.memory, partition.key_count = kept.memory, kept.key_count
-        else:
-            if kept is not None:
-                self._close(kept)
-            read = await self._load(partition)
-            partition.key_count = len(partition.state)
-        if partition.dropped:
-            return
-        if self.changelog is not None:
-            check_state(self.name, tp, committed, partition.key_count)
-        if committed.offset is not None and position > committed.offset:
-            gone = position - committed.offset
-            log.warning(
-                "records_gone", stage=self.name, topic=tp.topic, partition=tp.partition,
-                offset=committed.offset, records=gone,
-            )  # fmt: skip
-            app.observer.skipped(self.name, tp.topic, tp.partition, gone)
-            await self.commit_offset(partition, position)
-        app.batch_consumer.seek(tp, position)
-        partition.status = Status.IDLE
-        keys = partition.key_count
-        app.observer.restored(self.name, tp.topic, tp.partition, keys)
-        log.info(
-            "partition_ready", stage=self.name, topic=tp.topic, partition=tp.partition,
-            offset=position, keys=keys, read=read,
-        )  # fmt: skip
-
-    async def _load(self, partition: Partition) -> int:
-        """Bring state and memory to the end of the changelog; how many records that took."""
-        self._close(partition)  # of an attempt that failed
-        if self.changelog is None:
-            await self._remember(partition)
-            return 0
-        name = f"{self.group}.{self.name}"
-        partition.use(await self.app.stores.open(name, self.changelog, partition.number))
-        try:
-            return await self._read_changelog(partition)
-        except (StoreError, NotInLogError) as error:
-            log.warning("state_emptied", store=name, partition=partition.number, reason=str(error))
-            partition.store.clear()
-            partition.use(partition.store)
-            return await self._read_changelog(partition)
-
-    async def _read_changelog(self, partition: Partition) -> int:
-        number, store, read = partition.number, partition.store, 0
-        as_of_seconds = time.time()
-        async for records in read_log(
-            self.app.broker, self.changelog or "", number, begin=store.position
-        ):
-            partition.load(records)
-            read += len(records)
-            self.app.observer.restoring(self.name, partition.tp.topic, number)
-        # Only at its end is it known that every tombstone was seen.
-        store.apply({}, store.position, as_of_seconds)
-        await self._remember(partition)
-        return read
-
-    async def _remember(self, partition: Partition) -> None:
-        """Build what the stage derives from its state."""
-        number, broker, topic = partition.number, self.app.broker, partition.tp.topic
-        if self._memory is None:
-            return
-        memory = partition.memory = self._memory(number, partition.state)
-        if self._reload:
-            upto = partition.next_offset
-            async for records in read_log(broker, topic, number, until=upto):
-                if partition.dropped:
-                    return
-                memory.reload(records)
-                self.app.observer.restoring(self.name, topic, number)
+            partition.close()
 
     # --- batches ------------------------------------------------------------------------------
 
@@ -381,7 +252,7 @@ class Stage:
         except KafkaError as error:
             if partition.dropped:
                 return
-            if not self.app.broker.transactional and self._writes:
+            if not self.app.broker.transactional and self.writes:
                 await self.failed(partition, error)
                 return
             await self._reset(partition, error)
@@ -433,7 +304,7 @@ class Stage:
         if self.partitions.get(tp) is partition:
             fresh = Partition(tp, partition.generation)
             self.partitions[tp] = fresh
-            fresh.task = self._spawn(self._prepare(fresh, None))
+            fresh.task = self._spawn(self._takeover.run(fresh, None))
 
     async def failed(self, partition: Partition, error: Exception) -> None:
         """End the process: a bug, or a broker that cannot take back half a checkpoint."""

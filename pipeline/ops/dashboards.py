@@ -230,7 +230,7 @@ def _pipeline() -> Iterable[Panel]:
     yield series("Age of values", Ask("exhibit:cx_clock_age_seconds", "{{exhibit}}"), unit="s")
     yield series(
         "Age of heartbeats",
-        Ask("time() - min by (stage) (cx_heartbeat_timestamp_seconds)", "{{stage}}"), unit="s",
+        Ask("stage:cx_heartbeat_age_seconds", "{{stage}}"), unit="s",
         description="It grows from the first stage that is behind.",
     )  # fmt: skip
     yield series(

@@ -40,6 +40,10 @@ def recordings(scale: Scale) -> list[Recording]:
             "time() - max by (source) (last_over_time(cx_last_event_timestamp_seconds[1d]))",
         ),
         Recording(
+            "stage:cx_heartbeat_age_seconds",
+            "time() - min by (stage) (cx_heartbeat_timestamp_seconds)",
+        ),
+        Recording(
             "exhibit:cx_clock_age_seconds",
             "time() - max by (exhibit) (cx_exhibit_clock_timestamp_seconds)",
         ),
@@ -138,6 +142,14 @@ def _progress(scale: Scale) -> Iterable[Alert]:
         300, "critical",
         "Stage {{ $labels.stage }} has {{ $value }} records to do and does none.",
         matching="on (stage)",
+    )  # fmt: skip
+    # A heartbeat each ten seconds is up to ten seconds old while all is well.
+    yield Alert(
+        "CxHeartbeatOld",
+        (Condition("stage:cx_heartbeat_age_seconds", f"> {scale.bound(120, least=20)}"),),
+        60, "critical",
+        "What stage {{ $labels.stage }} tells is up to {{ $value | humanizeDuration }} old:"
+        " a heartbeat does not come through.",
     )  # fmt: skip
     failed = _none_yet("cx_checkpoints_failed_total", "stage", scale.of(900), "cx_owned_partitions")
     yield Alert(

@@ -26,6 +26,7 @@ from pipeline.stages.wire import (
     Restart,
     dead_letter_headers,
     encode_restart,
+    written_ms,
 )
 from schemas.compiled import AnyEvent, decode_event, encode_event
 from schemas.interaction import EVENT_ADAPTER
@@ -114,6 +115,7 @@ class Intake:
             TooManyRefusedError: the limit is reached.
         """
         name = source.platform.name
+        at_ms = written_ms(record)
         counts.records[name] += 1
         try:
             events, times_ms, parsed = _parse(source, record)
@@ -132,9 +134,9 @@ class Intake:
         for event, occurred_ms in zip(events, times_ms, strict=True):
             if self._until_ms is None or occurred_ms <= self._until_ms:
                 counts.events[name] += 1
-                if occurred_ms > record.timestamp + SKEW_MS:
+                if occurred_ms > at_ms + SKEW_MS:
                     counts.skewed[name] += 1
-                note(counts.heard, event, record.timestamp)
+                note(counts.heard, event, at_ms)
                 self._send_event(event, record, out)
 
     def _send_event(self, event: AnyEvent, record: RawRecord, out: Out) -> None:
@@ -149,7 +151,7 @@ class Intake:
             INTERACTIONS,
             partition_key(event),
             _with(event, hashed),
-            timestamp_ms=record.timestamp,
+            timestamp_ms=written_ms(record),
             headers=ACCEPTED,
         )
 
@@ -161,7 +163,7 @@ class Intake:
                 None,
                 value,
                 partition=number,
-                timestamp_ms=record.timestamp,
+                timestamp_ms=written_ms(record),
                 headers=((CONTROL_HEADER, RESTART),),
             )
 
@@ -189,9 +191,9 @@ def _parse(source: Source, record: RawRecord) -> _Taken:
     parsed = Parsed() if decoded is not None else platform.parse(record.value, source.options)
     events: Sequence[AnyEvent] = parsed.events if decoded is None else (decoded,)
     times_ms = [epoch_ms(event.occurred_at) for event in events]
-    oldest_ms = epoch_ms(platform.oldest)
+    at_ms, oldest_ms = written_ms(record), epoch_ms(platform.oldest)
     for occurred_ms in times_ms:
-        check_time(occurred_ms, record.timestamp, oldest_ms)
+        check_time(occurred_ms, at_ms, oldest_ms)
     return _Taken(events, times_ms, parsed)
 
 
@@ -221,7 +223,7 @@ def send_dead_letter(record: RawRecord, reason: str, detail: str, out: Out) -> N
         topic=record.topic,
         partition=record.partition,
         offset=record.offset,
-        timestamp_ms=record.timestamp,
+        timestamp_ms=written_ms(record),
         reason=reason,
         detail=detail,
         payload=record.value,
@@ -231,7 +233,7 @@ def send_dead_letter(record: RawRecord, reason: str, detail: str, out: Out) -> N
         DEAD_LETTERS,
         f"{record.topic}/{record.partition}/{record.offset}".encode(),
         body if len(body) <= MAX_RECORD_BYTES else body[:HEAD_BYTES],
-        timestamp_ms=record.timestamp,
+        timestamp_ms=written_ms(record),
         headers=headers,
     )
 

@@ -18,6 +18,8 @@ from schemas.facts import PlanItem
 CONTROL_HEADER: Final = "cx-control"
 NOT_UNPACKED_HEADER: Final = "cx-not-unpacked"
 """As in :mod:`pipeline.microbatch.fetch`: the record stands for a batch that inflates too much."""
+WRITTEN_HEADER: Final = "cx-written"
+"""When a record that was written again was written first, in epoch milliseconds."""
 TICK: Final = b"tick"
 RESTART: Final = b"restart"
 GENERATION: Final = b"generation"
@@ -40,6 +42,15 @@ class HasHeaders(Protocol):
 
     @property
     def value(self) -> bytes | None: ...  # noqa: D102
+    @property
+    def headers(self) -> Headers: ...  # noqa: D102
+
+
+class HasTime(Protocol):
+    """What of a record tells when it was written."""
+
+    @property
+    def timestamp(self) -> int: ...  # noqa: D102
     @property
     def headers(self) -> Headers: ...  # noqa: D102
 
@@ -221,6 +232,26 @@ def parse_share_key(key: bytes) -> tuple[str, PaneKey]:
     """Source and pane of a share."""
     source, *pane = _decode_share_key(key)
     return source, PaneKey._make(pane)
+
+
+def written_again(at_ms: int) -> Headers:
+    """What stands on a record that is written again, beside what stood there: when it was first."""
+    return ((WRITTEN_HEADER, str(at_ms).encode()),)
+
+
+def written_ms(record: HasTime) -> int:
+    """When a record was written first, in epoch milliseconds.
+
+    In a topic that bears the broker's time, one that is written again says so in a header. Anybody
+    may set it, but nobody to a time that is yet to come.
+    """
+    for name, value in record.headers:
+        if name == WRITTEN_HEADER and len(value) <= _DIGITS and value.isdigit():
+            return min(int(value), record.timestamp)
+    return record.timestamp
+
+
+_DIGITS: Final = 15
 
 
 def control_kind(headers: Headers) -> bytes | None:

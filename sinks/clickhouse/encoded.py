@@ -19,6 +19,7 @@ import msgspec
 from pipeline.folds.event import reduce
 from pipeline.microbatch import Record
 from pipeline.stages.intake import accepted_event
+from pipeline.stages.wire import written_ms
 from schemas.facts import FACT_KINDS
 from schemas.interaction import EVENT_CLASSES
 from schemas.topics import FACTS, INTERACTIONS
@@ -146,7 +147,7 @@ def _events(records: Iterable[Record], found: Rows) -> list[Record]:
         # Otherwise it is no event, or one in a form that only the schema itself reads.
         if isinstance(event, msgspec.Struct) and value is not None:
             place = _pack_place(
-                reduce(event).content_hash, record.partition, record.offset, record.timestamp
+                reduce(event).content_hash, record.partition, record.offset, written_ms(record)
             )
             rows.append(b"".join((_length(len(value)), value, place)))
         else:

@@ -20,6 +20,7 @@ from pipeline.stages.wire import (
     control_kind,
     decode_restart,
     heartbeat_in,
+    written_ms,
 )
 from schemas.fact_records import decode_fact
 from schemas.facts import FACT_KINDS, columns
@@ -131,7 +132,7 @@ def _event(record: Record) -> Row | None:
         "interaction_events",
         (
             *values, record.value.decode(), reduce(event).content_hash,
-            record.topic, record.partition, record.offset, record.timestamp,
+            record.topic, record.partition, record.offset, written_ms(record),
         ),
     )  # fmt: skip
 

@@ -23,7 +23,8 @@ from pipeline.embedded.prometheus import PrometheusServer
 from pipeline.ops.alerts import Scale
 from pipeline.ops.files import RULES, made
 from schemas.exhibit_file import load_exhibit
-from tests.integration.site import Process, Site, site, wait_for
+from tests.integration.process import Process, wait_for
+from tests.integration.site import Site, site
 from tests.support.services import clickhouse_server, kafka_server, prometheus_server
 
 DATABASE = "alerts"
@@ -247,6 +248,7 @@ def watched(
     ):  # fmt: skip
         place.environment["CXSTREAM_CLICKHOUSE_PORT"] = str(door.port)
         place.environment["CXSTREAM_LINGER_SECONDS"] = "5"
+        place.environment["CXSTREAM_HEARTBEAT_SECONDS"] = "1"
         found = Watched(place, clickhouse, door, prometheus)
         try:
             found.start("core", CORE)

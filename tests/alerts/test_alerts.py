@@ -15,7 +15,7 @@ from contextlib import contextmanager
 import pytest
 
 from tests.alerts.conftest import Watched, spoiling
-from tests.integration.site import Process, wait_for
+from tests.integration.process import Process, wait_for
 from tests.integration.warehouse import client_of
 
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse, pytest.mark.prometheus]
@@ -26,15 +26,15 @@ real = metadata.version
 metadata.version = lambda name: "9.9.9" if name == "cxstream" else real(name)
 """
 NO_RESTORE = """
-import pipeline.microbatch.stage as stage
+import pipeline.microbatch.takeover as takeover
 from aiokafka.errors import KafkaError
-real = stage.read_log
+real = takeover.read_log
 async def read_log(*given, **named):
     if (FLAGS / "no-restore").exists():
         raise KafkaError("spoiled")
     async for records in real(*given, **named):
         yield records
-stage.read_log = read_log
+takeover.read_log = read_log
 """
 NO_CHECKPOINT = """
 import asyncio
@@ -145,15 +145,16 @@ def test_a_target_that_is_missed(watched: Watched) -> None:
 
 
 def test_ClickHouse_is_away(watched: Watched) -> None:  # noqa: N802 - its name
-    watched.clears("CxSinkRetrying", "CxSinkBehind", "CxStageStalled")
+    watched.clears("CxSinkRetrying", "CxSinkBehind", "CxStageStalled", "CxHeartbeatOld")
     watched.door.shut()
     try:
         watched.fires("CxSinkRetrying")
         watched.fires("CxSinkBehind")
         watched.fires("CxStageStalled")
+        watched.fires("CxHeartbeatOld", stage="sink.cx.facts")
     finally:
         watched.door.open()
-    watched.clears("CxSinkRetrying", "CxSinkBehind", "CxStageStalled")
+    watched.clears("CxSinkRetrying", "CxSinkBehind", "CxStageStalled", "CxHeartbeatOld")
 
 
 def test_a_clock_that_stands(watched: Watched) -> None:

@@ -23,7 +23,8 @@ from pipeline.embedded.clickhouse import EmbeddedClickHouse
 from pipeline.kpi import catalogue
 from schemas.exhibit_file import load_exhibit
 from tests.audit.center import DAY_MS, SEED, START_MS, week
-from tests.integration.site import Site, site, wait_for
+from tests.integration.process import wait_for
+from tests.integration.site import Site, site
 from tests.integration.warehouse import client_of
 from tests.support.services import clickhouse_server, kafka_server
 

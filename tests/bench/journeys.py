@@ -27,7 +27,9 @@ from pipeline.stages.clock import tick_record
 from pipeline.stages.wire import ContactMessage, Tick, encode_contact
 from schemas.facts import Header
 from schemas.topics import CONTACTS, changelog_topic
-from tests.integration.site import PARTITIONS, Process, Site, site, wait_for
+from tests.integration.logs import PARTITIONS
+from tests.integration.process import Process, wait_for
+from tests.integration.site import Site, site
 from tests.support.services import kafka_server
 
 CUSTOMERS: Final = int(os.environ.get("BENCH_CUSTOMERS", "1000000"))

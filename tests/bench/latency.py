@@ -35,7 +35,9 @@ from tests.bench.generator import Written
 from tests.bench.harness import BenchError
 from tests.bench.product import EXHIBIT, Meter, center, is_ready
 from tests.bench.report import Goal, Histogram, Report, median_row
-from tests.integration.site import GROUPS, Process, Site, site, wait_for
+from tests.integration.logs import GROUPS
+from tests.integration.process import Process, wait_for
+from tests.integration.site import Site, site
 from tests.integration.warehouse import client_of
 from tests.support.services import clickhouse_server
 

@@ -35,6 +35,8 @@ START_MS = 1_740_996_000_000
 HOUR_MS = 3_600_000
 TICK_MS = 10_000
 CALL_EVERY_MS = 200
+EXHIBITS = Configuration.of(read_exhibits([]))
+"""The default one."""
 
 
 class State(dict[bytes, bytes]):
@@ -48,6 +50,16 @@ class State(dict[bytes, bytes]):
 
     def send(self, *_: object, **__: object) -> None:
         return
+
+
+def publisher(stage: str, state: State) -> Publisher:
+    """Panes and clock of the only partition of a stage."""
+    return Publisher(f"{stage}/0", state, partial_partitions=1, clock_topics={}, partitions=1)
+
+
+def lifecycle(state: State) -> Lifecycle:
+    """The lifecycle of the only partition, under the default exhibit."""
+    return Lifecycle(EXHIBITS, publisher("lifecycle", state), state, Silence())
 
 
 def call(number: int) -> Iterator[Event]:
@@ -103,8 +115,7 @@ class Kept(NamedTuple):
 def measure(count: int) -> Kept:
     """Let ``count`` calls go through the stage, and then let them freeze."""
     state = State()
-    publisher = Publisher("lifecycle/0", state, partial_partitions=1, clock_topics={}, partitions=1)
-    stage = Lifecycle(Configuration.of(read_exhibits([])), publisher, state, Silence())
+    stage = lifecycle(state)
     began, marks = time.thread_time(), []
     a_tick = TICK_MS // CALL_EVERY_MS
 
@@ -122,7 +133,7 @@ def measure(count: int) -> Kept:
     cpu_seconds = time.thread_time() - began
     (early, before), (late, after) = marks
     open_bytes, closed_bytes = (_mean_bytes(state, packed=packed) for packed in (False, True))
-    clock_ms = START_MS + count * CALL_EVERY_MS + publisher.plan.horizon_ms + HOUR_MS
+    clock_ms = START_MS + count * CALL_EVERY_MS + EXHIBITS.plan().horizon_ms + HOUR_MS
     for second in range(count // 2_000 + 3):
         tick(clock_ms + second * 1_000)
     grown_bytes = (after - before) / (late - early)
@@ -145,8 +156,7 @@ class Growth(NamedTuple):
 def measure_open(count: int) -> Growth:
     """Let ``count`` calls begin, wait and be accepted, and go on with all of them open."""
     state = State()
-    publisher = Publisher("lifecycle/0", state, partial_partitions=1, clock_topics={}, partitions=1)
-    stage = Lifecycle(Configuration.of(read_exhibits([])), publisher, state, Silence())
+    stage = lifecycle(state)
     return _grown(
         count, state, stage, lambda number: _begin(stage, number), lambda key: key[:1] == b"i"
     )
@@ -160,8 +170,7 @@ def _begin(stage: Lifecycle, number: int) -> None:
 def measure_customers(count: int) -> Growth:
     """Let ``count`` customers call once each."""
     state = State()
-    publisher = Publisher("journeys/0", state, partial_partitions=1, clock_topics={}, partitions=1)
-    stage = Journeys(Configuration.of(read_exhibits([])), publisher, state, sources("lifecycle", 1))
+    stage = Journeys(EXHIBITS, publisher("journeys", state), state, sources("lifecycle", 1))
     return _grown(
         count, state, stage, lambda number: _contact(stage, number), lambda key: key[:1] == b"c"
     )

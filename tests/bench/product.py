@@ -43,7 +43,9 @@ from tests.bench.harness import WORKER_CORE, Measurement, run, run_task
 from tests.bench.layer import PLAIN_LOOP, RESTORE
 from tests.bench.report import FOLDER, Goal, Report, Row, median_row
 from tests.bench.work import Task
-from tests.integration.site import GROUPS, PARTITIONS, RAW, Process, Site, site, wait_for
+from tests.integration.logs import GROUPS, PARTITIONS, RAW
+from tests.integration.process import Process, wait_for
+from tests.integration.site import Site, site
 from tests.integration.warehouse import client_of
 from tests.support.services import clickhouse_server
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from confluent_kafka import Producer
 
-from tests.integration.site import wait_for
+from tests.integration.process import wait_for
 
 pytestmark = [pytest.mark.browser, pytest.mark.clickhouse]
 

@@ -14,6 +14,7 @@ from hypothesis import settings as hypothesis_settings
 
 from pipeline.settings import ClickHouseSettings
 from pipeline.stages.intake import ACCEPTED
+from pipeline.stages.wire import written_again
 from schemas.compiled import decode_event, encode_event
 from schemas.fact_records import encode_fact
 from schemas.facts import FACT_KINDS
@@ -47,10 +48,14 @@ class Stored(NamedTuple):
 
 
 def events(values: Iterable[bytes]) -> list[Stored]:
+    """Every other one is written again, a minute after it was written first."""
+    headers = (ACCEPTED, [*ACCEPTED, *written_again(AT_MS - 60_000)])
     return [
-        Stored(INTERACTIONS, 3, 2**33 + number, AT_MS + number, b"i1", value, ACCEPTED)
+        Stored(
+            INTERACTIONS, 3, 2**33 + number, AT_MS + number, b"i1", value, headers[number % 2]
+        )
         for number, value in enumerate(values)
-    ]
+    ]  # fmt: skip
 
 
 async def stored(

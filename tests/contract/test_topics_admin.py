@@ -45,6 +45,18 @@ def test_a_changed_setting_is_altered_and_the_rest_left_alone(kafka):
     assert change.settings == {"cleanup.policy": "compact"}
 
 
+def test_whose_time_records_bear_is_changed_where_a_topic_is_there_already(kafka):
+    (row,) = (topic for topic in named("older") if topic.name == "older.cx.interactions")
+    older = row._replace(appended=False)
+    topics_admin.apply(kafka.bootstrap, topics_admin.plan(kafka.bootstrap, 1, 1, [older]))
+    (change,) = topics_admin.plan(kafka.bootstrap, 1, 1, [row])
+    assert str(change) == (
+        "alter older.cx.interactions: message.timestamp.type CreateTime -> LogAppendTime"
+    )
+    topics_admin.apply(kafka.bootstrap, [change])
+    assert topics_admin.plan(kafka.bootstrap, 1, 1, [row]) == []
+
+
 def test_another_number_of_partitions_is_refused(kafka):
     topics = named("counted")[:2]
     topics_admin.apply(kafka.bootstrap, topics_admin.plan(kafka.bootstrap, 2, 1, topics))
@@ -66,6 +78,7 @@ def test_settings_of_each_cleanup():
     assert topics_admin.settings(TOPICS["cx.interactions"]) == {
         "cleanup.policy": "delete",
         "max.message.bytes": "1064960",
+        "message.timestamp.type": "LogAppendTime",
         "retention.ms": "604800000",
     }
     assert topics_admin.settings(TOPICS["cx.partials"])["cleanup.policy"] == "compact,delete"

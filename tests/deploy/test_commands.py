@@ -23,7 +23,7 @@ from pipeline.settings import ROLES
 from tests.deploy.image import DOCKERFILE, NOBODY, Image, image
 from tests.deploy.test_compose import OURS, SERVICES
 from tests.deploy.test_kubernetes import BASE, documents, settings
-from tests.integration.site import wait_for
+from tests.integration.process import wait_for
 from tests.integration.warehouse import client_of
 from tests.support.services import clickhouse_server, kafka_server
 

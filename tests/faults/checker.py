@@ -17,6 +17,8 @@ from pipeline.stages.lifecycle import decode_state
 from schemas.interaction import EVENT_ADAPTER, PerformerState
 from schemas.topics import DEAD_LETTERS, FACTS, INTERACTIONS, changelog_topic
 from tests.faults.load import Load
+from tests.integration.logs import GROUPS, QUIET, RAW, Read
+from tests.integration.process import Process, wait_for
 from tests.integration.recompute import (
     ZONE,
     Cell,
@@ -26,7 +28,7 @@ from tests.integration.recompute import (
     recomputed,
     told,
 )
-from tests.integration.site import GROUPS, QUIET, RAW, Process, Read, Site, wait_for
+from tests.integration.site import Site
 
 _INTERACTION = b"i"
 """Begins the key of an interaction's state."""

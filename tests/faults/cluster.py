@@ -13,7 +13,9 @@ from typing import Self
 from confluent_kafka.admin import AdminClient
 
 from pipeline.embedded.kafka import HOST, KafkaServer
-from tests.integration.site import QUIET, wait_for
+from tests.integration.logs import QUIET
+from tests.integration.process import wait_for
+from tests.support.services import UNHURRIED
 
 BROKERS = 3
 
@@ -28,7 +30,7 @@ class Member(KafkaServer):
     """
 
     def __init__(self, folder: Path, number: int, cluster: Cluster) -> None:
-        super().__init__(folder)
+        super().__init__(folder, UNHURRIED)
         self.number = number
         self._cluster = cluster
 

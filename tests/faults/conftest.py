@@ -13,7 +13,7 @@ from tests.faults.checker import Outcome
 from tests.faults.kafka import ProxiedKafka
 from tests.faults.load import Load, load
 from tests.faults.report import FOUND, Row, table
-from tests.faults.trial import Trial, trial
+from tests.faults.trial import Trial, reference_of, trial
 from tests.support.services import clickhouse_server, kafka_server
 
 SEED = 11
@@ -56,9 +56,7 @@ def undisturbed(
 ) -> Outcome:
     """The same load, and nothing happens."""
     folder = tmp_path_factory.mktemp("undisturbed")
-    with trial("undisturbed", kafka.bootstrap, clickhouse, folder, busy) as quiet:
-        quiet.start()
-        outcome = quiet.finish(None)
+    outcome = reference_of("undisturbed", kafka.bootstrap, clickhouse, folder, busy)
     kinds = {fact["kind"] for fact in outcome.facts.values()}
     assert {"queue_segment", "handling_segment", "interaction", "contact", "journey"} <= kinds
     return outcome
@@ -87,9 +85,7 @@ def reference(
 ) -> Outcome:
     """The brief load, and nothing happens."""
     folder = tmp_path_factory.mktemp("reference")
-    with trial("reference", kafka.bootstrap, clickhouse, folder, brief) as quiet:
-        quiet.start()
-        return quiet.finish(None)
+    return reference_of("reference", kafka.bootstrap, clickhouse, folder, brief)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from tests.integration.site import Process
+from tests.integration.process import Process
 
 
 def total(workers: Iterable[Process], name: str, **labels: str) -> float:

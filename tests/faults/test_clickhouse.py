@@ -17,7 +17,7 @@ from tests.faults.load import POISON, Load
 from tests.faults.proxy import Proxy
 from tests.faults.signs import retries, total
 from tests.faults.trial import Trial, told, trial
-from tests.integration.site import wait_for
+from tests.integration.process import wait_for
 from tests.support.services import clickhouse_server
 
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]

@@ -14,7 +14,7 @@ from tests.faults.checker import Outcome
 from tests.faults.cluster import BROKERS, Cluster
 from tests.faults.load import Load
 from tests.faults.trial import trial
-from tests.integration.site import wait_for
+from tests.integration.process import wait_for
 
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]
 

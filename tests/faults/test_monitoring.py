@@ -15,7 +15,7 @@ from tests.faults.checker import Outcome
 from tests.faults.conftest import SEED, Begin
 from tests.faults.load import Load, load
 from tests.faults.signs import total
-from tests.integration.site import Process, wait_for
+from tests.integration.process import Process, wait_for
 
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]
 

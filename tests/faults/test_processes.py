@@ -14,7 +14,7 @@ from tests.faults.conftest import Begin
 from tests.faults.proxy import Proxy
 from tests.faults.spoils import MORE, NEXT_VERSION, held_commit, late_insert
 from tests.faults.trial import Trial, told
-from tests.integration.site import wait_for
+from tests.integration.process import wait_for
 
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]
 

@@ -26,7 +26,9 @@ from tests.faults.load import (
     told_twice,
 )
 from tests.faults.signs import total
-from tests.integration.site import QUIET, RAW, site, wait_for
+from tests.integration.logs import QUIET, RAW
+from tests.integration.process import wait_for
+from tests.integration.site import site
 
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]
 

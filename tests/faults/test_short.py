@@ -16,7 +16,7 @@ from tests.faults.checker import Outcome, committed_now, facts_passed
 from tests.faults.load import POISON, Load
 from tests.faults.proxy import Proxy
 from tests.faults.trial import trial
-from tests.integration.site import wait_for
+from tests.integration.process import wait_for
 
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]
 

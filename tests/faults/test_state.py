@@ -15,7 +15,8 @@ from tests.faults.conftest import Begin
 from tests.faults.disk import fill, small_disk
 from tests.faults.kafka import ProxiedKafka
 from tests.faults.spoils import moved_clock
-from tests.integration.site import site, wait_for
+from tests.integration.process import wait_for
+from tests.integration.site import site
 
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]
 

@@ -22,7 +22,9 @@ from tests.faults.kafka import ProxiedKafka
 from tests.faults.load import load
 from tests.faults.signs import total
 from tests.faults.trial import Trial, told
-from tests.integration.site import QUIET, RAW, site, wait_for
+from tests.integration.logs import QUIET, RAW
+from tests.integration.process import wait_for
+from tests.integration.site import site
 
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]
 

@@ -36,8 +36,10 @@ from tests.faults.checker import (
 )
 from tests.faults.load import Load, Raw
 from tests.faults.report import FOUND, row
+from tests.integration.logs import QUIET
+from tests.integration.process import Process, wait_for
 from tests.integration.recompute import ZONE
-from tests.integration.site import QUIET, Process, Site, wait_for
+from tests.integration.site import Site
 from tests.integration.warehouse import client_of
 
 EXHIBIT = Path(__file__).parents[1] / "integration" / "truth.yaml"
@@ -342,6 +344,23 @@ def trial(
         finally:
             found.close()
             place.close()
+
+
+def reference_of(
+    name: str,
+    bootstrap: str,
+    clickhouse: EmbeddedClickHouse,
+    folder: Path,
+    load: Load,
+    **options: Any,
+) -> Outcome:
+    """What is left of a load when nothing happens: what its trials are compared with.
+
+    Arguments are those of :func:`trial`.
+    """
+    with trial(name, bootstrap, clickhouse, folder, load, **options) as quiet:
+        quiet.start()
+        return quiet.finish(None)
 
 
 def _compact_at_once(bootstrap: str) -> None:

@@ -47,9 +47,8 @@ NO_QUOTIENT = ("intent_drift", "confidence_drift")
 """KPIs whose value is no numerator over a denominator."""
 
 LONG_AGO = {
-    # Examples lie where the calendar needs them, so a broker must neither drop nor refuse records
-    # for the distance between their time and today.
-    "log.retention.check.interval.ms": "86400000",
+    # Examples lie where the calendar needs them, so a broker must not refuse records for the
+    # distance between their time and today.
     "log.message.timestamp.after.max.ms": str(2**63 - 1),
 }
 """Properties of a Kafka that examples are played on."""

@@ -23,7 +23,9 @@ from pipeline.replay.run import Job, replay
 from pipeline.stages.intake import Source
 from schemas.platforms import find_platform
 from schemas.topics import CONTACTS, DEAD_LETTERS, FACTS, INTERACTIONS
-from tests.integration.site import PARTITIONS, QUIET, RAW, Process, Read, Site, site, wait_for
+from tests.integration.logs import PARTITIONS, QUIET, RAW, Read
+from tests.integration.process import Process, wait_for
+from tests.integration.site import Site, site
 from tests.integration.warehouse import client_of
 
 DATABASE = "bad_input"

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from pipeline.embedded.kafka import KafkaServer
-from tests.integration.site import Process, Site, site, wait_for
+from tests.integration.process import Process, wait_for
+from tests.integration.site import Site, site
 
 pytestmark = pytest.mark.kafka
 

@@ -10,7 +10,8 @@ from clickhouse_connect.driver.client import Client
 
 from pipeline.embedded.clickhouse import EmbeddedClickHouse
 from pipeline.embedded.kafka import KafkaServer
-from tests.integration.site import site, wait_for
+from tests.integration.process import wait_for
+from tests.integration.site import site
 from tests.integration.test_dead_letters import NOW_MS, event
 from tests.integration.warehouse import client_of
 

@@ -10,7 +10,9 @@ import pytest
 
 from pipeline.embedded.clickhouse import EmbeddedClickHouse
 from pipeline.embedded.kafka import KafkaServer
-from tests.integration.site import GROUPS, PARTITIONS, Process, site, wait_for
+from tests.integration.logs import GROUPS, PARTITIONS
+from tests.integration.process import Process, wait_for
+from tests.integration.site import site
 
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]
 
@@ -18,10 +20,10 @@ pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]
 HELD = """
 import asyncio
 from pathlib import Path
-from pipeline.microbatch.stage import Stage
+from pipeline.microbatch.takeover import Takeover
 from sinks.clickhouse.writer import ClickHouseWriter
 
-load, insert = Stage._load, ClickHouseWriter._attempt
+load, insert = Takeover._load, ClickHouseWriter._attempt
 
 async def appears(name):
     while not (Path({folder!r}) / name).exists():
@@ -29,13 +31,13 @@ async def appears(name):
 
 async def held_load(self, partition):
     await appears("restore")
-    await load(self, partition)
+    return await load(self, partition)
 
 async def held_insert(self, *told):
     await appears("insert")
     await insert(self, *told)
 
-Stage._load, ClickHouseWriter._attempt = held_load, held_insert
+Takeover._load, ClickHouseWriter._attempt = held_load, held_insert
 """
 
 OWNED = PARTITIONS * sum(len(topics) for topics in GROUPS.values())

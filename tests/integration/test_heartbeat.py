@@ -12,7 +12,9 @@ import pytest
 from pipeline.embedded.clickhouse import EmbeddedClickHouse
 from pipeline.embedded.kafka import KafkaServer
 from schemas.topics import CONTACTS, DEAD_LETTERS, FACTS, INTERACTIONS, PARTIALS, PERFORMANCES
-from tests.integration.site import PARTITIONS, RAW, Process, site, wait_for
+from tests.integration.logs import PARTITIONS, RAW
+from tests.integration.process import Process, wait_for
+from tests.integration.site import site
 from tests.integration.warehouse import client_of
 
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]

@@ -15,7 +15,8 @@ from clickhouse_connect.driver.client import Client
 from pipeline.embedded.clickhouse import EmbeddedClickHouse
 from pipeline.embedded.kafka import KafkaServer
 from schemas.interaction import EVENT_ADAPTER
-from tests.integration.site import Process, Site, site, wait_for
+from tests.integration.process import Process, wait_for
+from tests.integration.site import Site, site
 from tests.integration.warehouse import client_of
 from tests.properties.ages import ASA, DAY, EXHIBIT, HALF_HOUR, LATE, START_MS, STORY
 from tests.properties.stories import event

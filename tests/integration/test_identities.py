@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from schemas.topics import CONTACTS, FACTS
-from tests.integration.site import RAW, Site, site, wait_for
+from tests.integration.logs import RAW
+from tests.integration.process import wait_for
+from tests.integration.site import Site, site
 
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]
 

@@ -26,7 +26,9 @@ from pipeline.stages.clock import META_KEY
 from pipeline.stages.folding import CONFIGURATION_KEY
 from pipeline.stages.lifecycle import decode_state
 from schemas.topics import FACTS, INTERACTIONS, changelog_topic
-from tests.integration.site import PARTITIONS, Process, Site, site, wait_for
+from tests.integration.logs import PARTITIONS
+from tests.integration.process import Process, wait_for
+from tests.integration.site import Site, site
 
 pytestmark = pytest.mark.kafka
 

@@ -25,7 +25,8 @@ from pipeline.ops.alerts import Scale
 from pipeline.ops.files import shipped_exhibit
 from pipeline.ops.rules import every_alert
 from pipeline.simulator import Simulator, SimulatorConfig
-from tests.integration.site import Process, site, wait_for
+from tests.integration.process import Process, wait_for
+from tests.integration.site import site
 from tests.integration.warehouse import client_of
 from tests.support.services import prometheus_server
 

@@ -19,7 +19,8 @@ from pipeline.embedded.kafka import KafkaServer
 from pipeline.embedded.prometheus import PrometheusServer
 from pipeline.simulator import Disorder, DisorderConfig, Simulator, SimulatorConfig
 from pipeline.simulator.disorder import occurred_at_ms
-from tests.integration.site import Process, Site, site, wait_for
+from tests.integration.process import Process, wait_for
+from tests.integration.site import Site, site
 from tests.integration.warehouse import client_of
 from tests.support.services import prometheus_server
 

@@ -23,7 +23,7 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from pipeline.embedded.clickhouse import EmbeddedClickHouse
-from tests.integration.site import wait_for
+from tests.integration.process import wait_for
 from tests.integration.warehouse import client_of
 from tests.support.services import clickhouse_server
 

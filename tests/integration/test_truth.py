@@ -29,6 +29,8 @@ from pipeline.embedded.clickhouse import EmbeddedClickHouse
 from pipeline.embedded.kafka import KafkaServer
 from pipeline.simulator import Disorder, DisorderConfig, Simulator, SimulatorConfig, Summary
 from pipeline.simulator.disorder import occurred_at_ms
+from tests.integration.logs import QUIET
+from tests.integration.process import Process, wait_for
 from tests.integration.recompute import (
     COHORTS,
     ZONE,
@@ -39,7 +41,7 @@ from tests.integration.recompute import (
     recomputed,
     told,
 )
-from tests.integration.site import QUIET, Process, Site, site, wait_for
+from tests.integration.site import Site, site
 from tests.integration.warehouse import client_of
 
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]

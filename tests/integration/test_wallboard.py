@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 
 from schemas.topics import CLOCKS, KPIS, SOURCES
-from tests.integration.site import RAW, site, wait_for
+from tests.integration.logs import RAW
+from tests.integration.process import wait_for
+from tests.integration.site import site
 
 pytestmark = pytest.mark.kafka
 

@@ -29,6 +29,7 @@ class Mutation(NamedTuple):
 
 
 CHECKPOINT, STAGE = "pipeline/microbatch/checkpoint.py", "pipeline/microbatch/stage.py"
+TAKEOVER = "pipeline/microbatch/takeover.py"
 LIFECYCLE, LEDGER = "pipeline/stages/lifecycle.py", "pipeline/kpi/ledger.py"
 INTAKE, ADMISSION = "pipeline/stages/intake.py", "pipeline/stages/admission.py"
 
@@ -141,16 +142,15 @@ MUTATIONS = (
         STEPS + "test_outputs_then_state_then_the_offset_then_memory_then_what_is_shown"),
     Mutation("2 R4", "no stamp, killed behind the transaction", CHECKPOINT,
         ((_STAMPED, _NOT_STAMPED),), EXAMPLE + "[after_commit]", slow=True),
-    Mutation("2 R4", "no fence", STAGE,
-        (('f"{self.group}.{self.name}.{tp.topic}.{tp.partition}"',
-          'f"{self.group}.{self.name}.{tp.topic}.{tp.partition}.{time.time_ns()}"'),),
+    Mutation("2 R4", "no fence", TAKEOVER,
+        (('f"{stage.group}.{stage.name}.{tp.topic}.{tp.partition}"',
+          'f"{stage.group}.{stage.name}.{tp.topic}.{tp.partition}.{time.time_ns()}"'),),
         LAYER + "test_a_worker_frozen_in_a_checkpoint_is_fenced_when_it_wakes", slow=True),
-    Mutation("2 R4", "the position is read before the fence is up", STAGE,
-        (("            await producer.start()\n",
-          "            committed = await app.batch_consumer.committed(tp)\n"
-          "            await producer.start()\n"),
-         ("        committed = await app.batch_consumer.committed(tp)\n        first, end",
-          "        first, end")),
+    Mutation("2 R4", "the position is read before the fence is up", TAKEOVER,
+        (("        if stage.writes:\n            await self._fence(partition)\n"
+          "        committed = await app.batch_consumer.committed(tp)\n",
+          "        committed = await app.batch_consumer.committed(tp)\n"
+          "        if stage.writes:\n            await self._fence(partition)\n"),),
         STEPS + "test_whoever_held_the_partition_is_fenced_before_anything_is_read"),
     Mutation("2 R4", "a restore reads what was aborted", "pipeline/microbatch/restore.py",
         (('"read_committed" if broker.transactional else "read_uncommitted"',

@@ -5,19 +5,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from pipeline.embedded.clickhouse import EmbeddedClickHouse
 from pipeline.embedded.kafka import KafkaServer
-from tests.faults.conftest import pytest_runtest_makereport, pytest_terminal_summary
-from tests.support.services import clickhouse_server, kafka_server
+from tests.faults.conftest import (
+    KAFKA,
+    clickhouse,
+    pytest_runtest_makereport,
+    pytest_terminal_summary,
+)
+from tests.support.services import kafka_server
 
-__all__ = ["pytest_runtest_makereport", "pytest_terminal_summary"]
-
-KAFKA = {
-    "group.min.session.timeout.ms": "1000",
-    # Restores shall read logs that have been compacted.
-    "log.cleaner.backoff.ms": "200",
-    "log.cleaner.dedupe.buffer.size": "8388608",
-}
+__all__ = ["clickhouse", "pytest_runtest_makereport", "pytest_terminal_summary"]
 
 
 def minutes(name: str, default: float) -> float:
@@ -30,10 +27,4 @@ def minutes(name: str, default: float) -> float:
 @pytest.fixture(scope="session")
 def kafka() -> Iterator[KafkaServer]:
     with kafka_server(properties=KAFKA) as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def clickhouse() -> Iterator[EmbeddedClickHouse]:
-    with clickhouse_server() as server:
         yield server

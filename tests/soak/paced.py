@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.faults.checker import committed_now
 from tests.faults.trial import Trial
-from tests.integration.site import PARTITIONS
+from tests.integration.logs import PARTITIONS
 
 _STEP_SECONDS = 0.2
 

@@ -29,8 +29,9 @@ from schemas.topics import (
 )
 from tests.faults.checker import Outcome, committed_now, compacted, torn_records
 from tests.faults.load import Load, load
-from tests.faults.trial import Trial, trial
-from tests.integration.site import GROUPS, Site
+from tests.faults.trial import Trial, reference_of, trial
+from tests.integration.logs import GROUPS
+from tests.integration.site import Site
 
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]
 
@@ -59,9 +60,7 @@ def reference(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Outcome:
     folder = tmp_path_factory.mktemp("undisturbed")
-    with trial("steps, undisturbed", kafka.bootstrap, clickhouse, folder, told) as quiet:
-        quiet.start()
-        return quiet.finish(None)
+    return reference_of("steps, undisturbed", kafka.bootstrap, clickhouse, folder, told)
 
 
 def feed_until_dead(faulty: Trial, point: str, seconds: float = 120.0) -> None:

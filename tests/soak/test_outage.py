@@ -14,7 +14,7 @@ from pipeline.embedded.clickhouse import EmbeddedClickHouse
 from pipeline.embedded.kafka import KafkaServer
 from tests.faults.checker import committed_now, facts_passed
 from tests.faults.load import load
-from tests.faults.trial import trial
+from tests.faults.trial import reference_of, trial
 from tests.soak.conftest import minutes
 from tests.soak.paced import Paced
 
@@ -35,11 +35,9 @@ def test_clickhouse_is_down_for_ten_minutes(
     told = load(SEED, round(EVENTS_A_MINUTE * (MINUTES + 0.5)))
     (tmp_path / "quiet").mkdir()
     (tmp_path / "outage").mkdir()
-    with trial(
+    reference = reference_of(
         "outage, undisturbed", kafka.bootstrap, clickhouse, tmp_path / "quiet", told
-    ) as quiet:
-        quiet.start()
-        reference = quiet.finish(None)
+    )
     with trial(
         f"ClickHouse down, {MINUTES:g} min", kafka.bootstrap, clickhouse, tmp_path / "outage", told
     ) as faulty:

@@ -24,8 +24,9 @@ from pipeline.embedded.kafka import KafkaServer
 from tests.faults.checker import committed_now
 from tests.faults.load import load
 from tests.faults.proxy import Proxy
-from tests.faults.trial import Death, Trial, trial
-from tests.integration.site import PARTITIONS, Process, wait_for
+from tests.faults.trial import Death, Trial, reference_of, trial
+from tests.integration.logs import PARTITIONS
+from tests.integration.process import Process, wait_for
 from tests.soak.conftest import minutes
 from tests.soak.paced import Paced
 
@@ -184,12 +185,10 @@ def test_everything_fails_for_half_an_hour(
     told = load(SEED, round(EVENTS_A_MINUTE * MINUTES))
     (tmp_path / "quiet").mkdir()
     (tmp_path / "soak").mkdir()
-    with trial(
+    reference = reference_of(
         "soak, undisturbed", kafka.bootstrap, clickhouse, tmp_path / "quiet", told,
         memory_bound_mb=MEMORY_BOUND_MB,
-    ) as quiet:  # fmt: skip
-        quiet.start()
-        reference = quiet.finish(None)
+    )  # fmt: skip
     with (
         Proxy(clickhouse.http_port) as proxy,
         trial(

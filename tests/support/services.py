@@ -21,6 +21,14 @@ from pipeline.embedded.process import ServiceMissing
 from pipeline.embedded.prometheus import PrometheusServer
 from pipeline.settings import ClickHouseSettings
 
+UNHURRIED: Mapping[str, str] = {
+    # Raw topics bear the times that a test's records tell of, long ago: a broker that looks half a
+    # minute after its start, and then each five minutes, would remove some before they are read.
+    "log.initial.task.delay.ms": "86400000",
+    "log.retention.check.interval.ms": "86400000",
+}
+"""Properties of every Kafka of the tests that does not say otherwise."""
+
 
 @contextmanager
 def clickhouse_server(folder: Path | None = None) -> Iterator[EmbeddedClickHouse]:
@@ -35,8 +43,12 @@ def kafka_server(
     properties: Mapping[str, str] | None = None,
     kind: type[KafkaServer] = KafkaServer,
 ) -> Iterator[KafkaServer]:
-    """A Kafka broker on a folder, a temporary one unless given."""
-    with _home(folder) as home, _missing_service_decides(), kind(home, properties) as server:
+    """A Kafka broker on a folder, a temporary one unless given, that never looks for old records.
+
+    ``properties`` win over what it is told otherwise.
+    """
+    told = {**UNHURRIED, **(properties or {})}
+    with _home(folder) as home, _missing_service_decides(), kind(home, told) as server:
         yield server
 
 

@@ -16,8 +16,7 @@ import pytest
 from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
-from pipeline.microbatch import Batch, Broker, Checkpoint, Observer, Stage
-from pipeline.microbatch import stage as stage_module
+from pipeline.microbatch import Batch, Broker, Checkpoint, Observer, Stage, takeover
 from pipeline.microbatch.partition import Partition, Status
 from pipeline.microbatch.position import Committed, read_note
 from pipeline.microbatch.producer import Outgoing
@@ -217,8 +216,8 @@ class Bench:
             if records[begin:]:
                 yield records[begin:]
 
-        monkeypatch.setattr(stage_module, "BatchProducer", producer)
-        monkeypatch.setattr(stage_module, "read_log", read_log)
+        monkeypatch.setattr(takeover, "BatchProducer", producer)
+        monkeypatch.setattr(takeover, "read_log", read_log)
         self.stage = Stage(
             self.app,  # type: ignore[arg-type]
             "count",

@@ -11,9 +11,11 @@ import pytest
 
 from pipeline.identity import CustomerKeys
 from pipeline.stages.intake import Counts, Intake, Source
+from pipeline.stages.wire import WRITTEN_HEADER, written_again
 from schemas.platforms.base import Options
 from schemas.platforms.interactions import PLATFORM
 from schemas.topics import DEAD_LETTERS, INTERACTIONS
+from schemas.values import rfc3339
 from tests.counterexamples.center import START_MS
 from tests.properties.world import Overlay, World
 
@@ -74,6 +76,28 @@ def test_a_good_record_between_bad_ones_is_an_event():
     out, counts = taken(BAD["bad_json"], json.dumps(GOOD).encode(), BAD["unknown_kind"])
     assert [topic for topic, _, _ in out.sent] == [DEAD_LETTERS, INTERACTIONS, DEAD_LETTERS]
     assert (counts.records.total(), counts.events.total()) == (3, 1)
+
+
+def test_a_record_that_is_written_again_is_as_old_as_it_says():
+    """A dead letter that is sent back was too early when it was told, and not when it comes."""
+    minute, day = 60_000, 86_400_000
+    ahead = json.dumps(GOOD | {"occurred_at": rfc3339(START_MS + day + minute)}).encode()
+
+    def outcome(headers: Sequence[tuple[str, bytes]], timestamp: int) -> tuple[str, str | None]:
+        out, counts = Sent(), Counts.none()
+        raw = Raw(ahead, timestamp=timestamp, headers=headers)
+        Intake(CustomerKeys(b"k" * 32), 4).take(Source(PLATFORM, Options()), raw, out, counts)
+        ((topic, _, sent),) = out.sent
+        said = dict(sent.headers)
+        return topic, said["timestamp"].decode() if "timestamp" in said else None
+
+    first, later = START_MS, START_MS + 2 * day
+    assert outcome((), later) == (INTERACTIONS, None)
+    assert outcome(written_again(first), later) == (DEAD_LETTERS, str(first))
+    # Nothing was written in the time to come, nor at no time.
+    assert outcome(written_again(later), first) == (DEAD_LETTERS, str(first))
+    for nonsense in (b"", b"soon", b"-1", b"9" * 500, "²".encode()):
+        assert outcome([(WRITTEN_HEADER, nonsense)], later) == (INTERACTIONS, None)
 
 
 def test_no_name_or_number_of_a_customer_goes_further():
