@@ -25,7 +25,7 @@ from pipeline.kpi.catalogue import CompiledKpi, CompiledPart
 from pipeline.kpi.settling import settles_ms
 from pipeline.kpi.told import told_ms, told_of
 from pipeline.kpi.vector_code import Counted, CountFunction, Counting, count_function
-from schemas.exhibit import TumblingSize
+from schemas.exhibit import Today, TumblingSize
 from schemas.facts import Fact
 
 if TYPE_CHECKING:
@@ -83,6 +83,21 @@ class Group:
     def length(self) -> int:
         """Integers in a vector as it is read: rows, then each series."""
         return 1 + self.width * len(self.series)
+
+    @cached_property
+    def bucket_sizes(self) -> tuple[TumblingSize, ...]:
+        """Lengths of the buckets it is summed in: those shown, combined on, and compared with."""
+        plan = self.exhibit
+        found = set(plan.sizes)
+        if Today() in plan.exhibit.windows:
+            found.add("day")
+        for reading in plan.readings:
+            if any(group is self for group, _ in reading.places):
+                if reading.kpi.combination is not None and reading.kpi.grid != "window":
+                    found.add(reading.kpi.grid)
+                if reading.kpi.reads == "psi":
+                    found.add("day")
+        return tuple(sorted(found))
 
     def numbers(self, vector: Sequence[int], index: int) -> Sequence[int]:
         """The integers of series ``index``."""

@@ -40,7 +40,6 @@ class Merge(Held):
         self._let_go_of: dict[Place, list[int]] = {}
         self.sliding = [w for w in exhibit.windows if isinstance(w, Sliding)]
         self.today = Today() in exhibit.windows
-        self._sizes: list[TumblingSize] = sorted({*plan.sizes, *plan.grids})
         self._groups = {group.key: group for group in plan.groups}
         # A bucket is published again when it ends, and when what lies in it has settled.
         self._delays_ms = {0} | {settles_ms(kpi) for kpi in plan.kpis}
@@ -109,7 +108,7 @@ class Merge(Held):
         lasting = self.plan.lasting
         for (key, _), windows in self._windows.items():
             kept = self.plan.grids if key in lasting else ()
-            windows.let_go(floor_ms, [size for size in self._sizes if size not in kept])
+            windows.let_go(floor_ms, [s for s in windows.group.bucket_sizes if s not in kept])
             if windows.shares:
                 windows.shares = {k: v for k, v in windows.shares.items() if not self._is_old(k)}
         for pane in [pane for pane in self._shares if self._is_old(pane)]:
@@ -124,11 +123,11 @@ class Merge(Held):
 
     def _note_let_go(self, *, corrected: bool = True) -> None:
         """What is clipped may reach out of what is held no longer, and be corrected there."""
-        if not self.floor_ms or not self._sizes:
+        if not self.floor_ms:
             return
         for place, windows in self._windows.items():
-            if windows.group.shape == "span":
-                turns = windows.let_go_of(self._sizes[0])
+            if windows.group.shape == "span" and windows.group.bucket_sizes:
+                turns = windows.let_go_of(windows.group.bucket_sizes[0])
                 if corrected and turns != self._let_go_of.get(place, turns):
                     self._turned[place] = self.floor_ms
                 self._let_go_of[place] = turns
@@ -137,7 +136,7 @@ class Merge(Held):
         place = (group.key, cell)
         windows = self._windows.get(place)
         if windows is None:
-            windows = self._windows[place] = Windows(group, delta, self._sizes)
+            windows = self._windows[place] = Windows(group, delta, group.bucket_sizes)
         if group.shape in ("max", "min"):
             windows.shares[key] = self._shares[key]
         if key.grain == "a":
@@ -159,7 +158,7 @@ class Merge(Held):
             self._mark_current([cell])
 
     def _move_buckets(self, windows: Windows, cell: Cell, pane_ms: int, delta: Told) -> None:
-        for size in self._sizes:
+        for size in windows.group.bucket_sizes:
             start_ms, end_ms = bucket(self.zone, size, pane_ms)
             if start_ms < self.floor_ms and not self._lasts(windows, size):
                 continue
@@ -246,7 +245,7 @@ class Merge(Held):
             begin_ms = min(from_ms, turned.get(place, from_ms))
             windows, cell = self._windows[place], place[1]
             self._mark_current([cell])
-            for size in self._sizes:
+            for size in windows.group.bucket_sizes:
                 if Tumbling(size) in self.tumbling or (place[0], size) in self._gridded:
                     self._reach(windows, cell, size, begin_ms)
 

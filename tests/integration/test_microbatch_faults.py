@@ -35,6 +35,8 @@ pytestmark = pytest.mark.kafka
 START_MS = 1_740_996_000_000
 EVENTS = 1_500
 SLICES = 10
+ONE_CHECKPOINT = EVENTS // SLICES
+"""Most keys that change in one checkpoint: a slice is one or more in each partition."""
 ROLE = ("lifecycle",)
 NOT_EVENTS = (META_KEY, CONFIGURATION_KEY)
 CHANGELOG = changelog_topic("lifecycle")
@@ -181,11 +183,12 @@ def test_killed_between_two_steps_of_a_checkpoint(
         assert sum(line["keys"] for line in restored) > 30
         if state == "memory":
             assert all(line["read"] >= line["keys"] for line in restored)
-        elif point == "after_commit":
-            # One checkpoint was acknowledged and not yet on disk.
-            assert sorted(line["read"] > 0 for line in restored) == [False, False, False, True]
         else:
-            assert [line["read"] for line in restored] == [0, 0, 0, 0]
+            # Of a checkpoint that the broker took and the disk did not, and no more. The partition
+            # that died after its commit has one; others may, whose answer was on its way.
+            assert all(line["read"] <= ONE_CHECKPOINT for line in restored)
+            behind = [line["read"] > 0 for line in restored]
+            assert any(behind) if point == "after_commit" else not all(behind)
         for rest in range(number, SLICES):
             write(place, rest)
         found = finish(place, reborn)

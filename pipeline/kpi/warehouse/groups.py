@@ -112,8 +112,8 @@ def _open(plan: ExhibitPlan, group: Group, rows: str) -> str:
     )
 
 
-def placed(plan: ExhibitPlan, rows: str, columns: Sequence[str], *, whole: bool = False) -> str:
-    """Rows with an instant ``at_ms``, once for each window they lie in.
+def placed(rows: str, columns: Sequence[str], sizes: Sequence[str], *, whole: bool = False) -> str:
+    """Rows with an instant ``at_ms``, once for each window they lie in, buckets of ``sizes`` too.
 
     With ``whole``, rows are intervals up to ``until_ms`` and must lie in the window as a whole.
     """
@@ -125,7 +125,6 @@ def placed(plan: ExhibitPlan, rows: str, columns: Sequence[str], *, whole: bool 
         f"CROSS JOIN (SELECT * FROM {WINDOWS} WHERE kind <> 'tumbling') AS w\n"
         f"WHERE w.start_ms <= r.at_ms AND r.at_ms < w.end_ms{inside}"
     ]
-    sizes = sorted({*plan.sizes, *plan.grids})
     if sizes:
         listed = ", ".join(f"'{size}'" for size in sizes)
         found.append(
@@ -162,7 +161,7 @@ def _plain(plan: ExhibitPlan, group: Group) -> str:
         everything = "'all' AS at_kind, '' AS at_size, toInt64(0) AS at_start_ms"
         source = f"SELECT *, {everything} FROM ({rows})"  # noqa: S608
     else:
-        source = placed(plan, rows, names)
+        source = placed(rows, names, group.bucket_sizes)
     aggregates = ["count() AS rows"]
     for name in columns:
         best = group.shape if group.shape in ("max", "min") else "sum"
@@ -188,7 +187,7 @@ def _named(plan: ExhibitPlan, group: Group) -> str:
     rows = _open(plan, group, _rows(plan, group, columns))
     if group.gauge:
         rows = f"SELECT * FROM ({rows}) WHERE counts"  # noqa: S608
-    source = placed(plan, rows, (*_dimensions(plan), *columns))
+    source = placed(rows, (*_dimensions(plan), *columns), group.bucket_sizes)
     by_name = (
         f"SELECT {', '.join(PLACE)}, counts, name, count() AS rows_of, sum(n) AS n, sum(d) AS d\n"  # noqa: S608
         f"FROM (SELECT *, {total_of(_dimensions(plan))} AS at_cell FROM (\n{source}\n))\n"
@@ -228,7 +227,7 @@ def _spans(plan: ExhibitPlan, group: Group) -> str:
     for i in range(len(group.series)):
         aggregates += [f"sum(n{i} * {overlap}) AS n{i}", f"sum(d{i} * {overlap}) AS d{i}"]
         aggregates.append(f"toInt64(1) AS e{i}")
-    return _by_place(plan, _overlapping(plan, rows), aggregates)
+    return _by_place(plan, _overlapping(rows, group.bucket_sizes), aggregates)
 
 
 def _open_parts(rows: str, columns: Sequence[str]) -> str:
@@ -244,7 +243,7 @@ def _open_parts(rows: str, columns: Sequence[str]) -> str:
     )
 
 
-def _overlapping(plan: ExhibitPlan, rows: str) -> str:
+def _overlapping(rows: str, sizes: Sequence[str]) -> str:
     """Intervals once for each window they lie in, with where the window ends or the clock is."""
     window = "w.kind AS at_kind, w.size AS at_size, w.start_ms AS at_start_ms,"
     window += f" least(w.end_ms, {SPAN_CLOCK}) AS at_limit_ms"
@@ -254,7 +253,6 @@ def _overlapping(plan: ExhibitPlan, rows: str) -> str:
         "WHERE r.low_ms < w.end_ms AND r.high_ms >= w.start_ms"
         f" AND w.start_ms < {SPAN_CLOCK}"
     ]
-    sizes = sorted({*plan.sizes, *plan.grids})
     if sizes:
         listed = ", ".join(f"'{size}'" for size in sizes)
         buckets = f"(SELECT * FROM {WINDOWS} WHERE kind = 'tumbling')"  # noqa: S608

@@ -248,7 +248,7 @@ def _on_grid(plan: ExhibitPlan, reading: Reading, combination: Combination) -> s
         " AND b.start_ms = s.at_start_ms\n" + "\n".join(joins) + f"\nWHERE b.end_ms <= {CLOCK}"
     )
     rows = _combined(reading, combination, intervals, "cell, at_ms, until_ms")
-    told = placed(plan, rows, ("cell", "combined_n", "combined_d", "combined_of"), whole=True)
+    told = placed(rows, ("cell", "combined_n", "combined_d", "combined_of"), plan.sizes, whole=True)
     summed = (
         "SELECT cell AS at_cell, at_kind, at_size, at_start_ms,"
         " sum(combined_n) AS numerator, sum(combined_d) AS denominator, sum(combined_of) AS n\n"
