@@ -17,7 +17,7 @@ from pipeline.microbatch import Broker
 from pipeline.runtime import broker_of
 from pipeline.settings import ClickHouseSettings
 from pipeline.stages.wire import GENERATION_MAX
-from sinks.clickhouse.accepted import accepted_events, next_generation
+from sinks.clickhouse.accepted import accepted_events, next_generation, platform_restarts
 from sinks.clickhouse.client import connect
 
 
@@ -67,6 +67,7 @@ async def _rebuild(broker: Broker, database: ClickHouseSettings, since: datetime
             )
         await feeder.start()
         await feeder.begin(generation)
+        await feeder.restarts(await platform_restarts(client))
         return Written(await feeder.again(accepted_events(client, since)), generation)
     finally:
         await feeder.close()

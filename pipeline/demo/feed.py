@@ -61,6 +61,11 @@ class Feeder:
         value = encode_generation(Generation(generation))
         await self._to_all(value, GENERATION, time.time_ns() // 1_000_000)
 
+    async def restarts(self, told: Iterable[tuple[str, int]]) -> None:
+        """Tell again when platforms began anew, given as (source, at ms)."""
+        for source, at_ms in told:
+            await self.restart(source, at_ms)
+
     async def again(self, events: AsyncIterator[tuple[str, str, int]]) -> int:
         """Feed accepted events again, given as (key, JSON, accepted ms); how many there were."""
         count = await self._producer.partitions(INTERACTIONS)
@@ -87,8 +92,12 @@ class Feeder:
         last run.
         """
         now_ms = time.time_ns() // 1_000_000
-        await self._to_all(encode_restart(Restart(SOURCE, now_ms)), RESTART, now_ms)
+        await self.restart(SOURCE, now_ms)
         await self.send(_went_offline(state, now_ms) for state in states)
+
+    async def restart(self, source: str, at_ms: int) -> None:
+        """Tell every partition that a platform began anew: what was open there has ended."""
+        await self._to_all(encode_restart(Restart(source, at_ms)), RESTART, at_ms)
 
     async def _to_all(self, value: bytes, control: bytes, at_ms: int) -> None:
         headers = ((CONTROL_HEADER, control),)

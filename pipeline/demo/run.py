@@ -39,7 +39,7 @@ from pipeline.simulator.simulator import SOURCE
 from schemas.exhibit import Exhibit
 from schemas.topics import KPIS
 from sinks.clickhouse import definitions
-from sinks.clickhouse.accepted import accepted_events
+from sinks.clickhouse.accepted import accepted_events, platform_restarts
 from sinks.clickhouse.client import connect
 from sinks.clickhouse.coalesce import Coalescer
 from sinks.clickhouse.migrate import apply as migrate
@@ -119,6 +119,7 @@ async def demo(settings: Settings, options: Options) -> None:
         stack.push_async_callback(feeder.close)
         since = await _since(client)
         if not lasting:
+            await feeder.restarts(await platform_restarts(client))
             fed = await feeder.again(accepted_events(client, datetime.now(UTC) - LIVE_HORIZON))
             if fed:
                 options.say(f"fed {fed:,} earlier events again from ClickHouse")

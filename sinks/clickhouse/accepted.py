@@ -41,6 +41,15 @@ async def accepted_events(
                 yield row
 
 
+async def platform_restarts(client: AsyncClient) -> list[tuple[str, int]]:
+    """When platforms lost their open contacts, by source and moment (UTC epoch milliseconds)."""
+    found = await client.query(
+        "SELECT source, toUnixTimestamp64Milli(restarted_at) AS at_ms FROM platform_restarts FINAL"
+        " ORDER BY at_ms, source"
+    )
+    return [(str(source), int(at_ms)) for source, at_ms in found.result_rows]
+
+
 async def next_generation(client: AsyncClient) -> int:
     """The generation of a log that is made anew: one above that of any fact stored, else 0.
 

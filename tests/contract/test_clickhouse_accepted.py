@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from pipeline.cli.main import app
-from sinks.clickhouse.accepted import accepted_events, next_generation
+from sinks.clickhouse.accepted import accepted_events, next_generation, platform_restarts
 from tests.contract.test_clickhouse_writer import SEGMENT_COLUMNS, Recorder, segment, writer_of
 
 pytestmark = pytest.mark.clickhouse
@@ -44,6 +44,18 @@ async def test_of_an_interaction_all_events_come_or_none(settings, migrated):
         ("across", '"across-2"', since_ms + hour_ms),
         ("ann", '"state-2"', since_ms + hour_ms),
     ]
+
+
+async def test_restarts_of_platforms_come_once_each_in_their_order(settings, migrated):
+    # Each partition of a log tells of it.
+    rows = [["pbx", SINCE], ["chat", SINCE - timedelta(days=500)], ["pbx", SINCE]]
+    columns = ["source", "restarted_at"]
+    for row in rows:
+        await migrated.insert("platform_restarts", [row], column_names=columns)
+    since_ms = int(SINCE.timestamp()) * 1000
+    assert await platform_restarts(migrated) == [
+        ("chat", since_ms - 500 * 86_400_000), ("pbx", since_ms),
+    ]  # fmt: skip
 
 
 async def test_a_log_made_anew_is_one_generation_above_what_is_stored(settings, migrated):

@@ -92,7 +92,9 @@ def check(
     else:
         assert accepted == load.accepted, _surplus(accepted, load.accepted)
         assert letters == load.refused, _surplus(letters, load.refused)
-    assert max(positions.values(), default=1) == 1, "a record is a dead letter once"
+    # Where a topic was made anew, two records had one position, one after the other.
+    logs = 2 if anew else 1
+    assert max(positions.values(), default=1) <= logs, "a record is a dead letter once"
     facts = _facts(place.read(FACTS))
     assert_tables(client, accepted, None if anew else positions, facts)
     values = assert_recomputed(client, clock_ms, zone)
