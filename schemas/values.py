@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
 
@@ -70,19 +71,40 @@ class ExhibitValue(msgspec.Struct, frozen=True, kw_only=True):
 
         A sliding window and ``today`` move with the clock and keep their key.
         """
-        window = self.window
-        start = window.start if window.kind == "tumbling" else None
-        provisional = self.state == "provisional"
-        return msgspec.json.encode(
-            (
-                self.exhibit,
-                self.name,
-                (window.kind, window.size, start),
-                list(self.dimensions.values()),
-                # The provisional reading of a cohort stands beside the final one.
-                "provisional" if provisional and self.attribution == "cohort-final" else "",
-            )
+        return key_of(
+            key_of_name(self.exhibit, self.name),
+            key_of_window(self.window),
+            key_of_cell(self.dimensions.values()),
+            beside=self.state == "provisional" and self.attribution == "cohort-final",
         )
+
+
+def key_of(name: bytes, window: bytes, cell: bytes, *, beside: bool) -> bytes:
+    """A key of its parts: what a reader of many values makes once for all of them.
+
+    Args:
+        name: The part :func:`key_of_name`.
+        window: The part :func:`key_of_window`.
+        cell: The part :func:`key_of_cell`.
+        beside: Whether it is the provisional reading of a cohort, which has a final one, too.
+    """
+    return b'[%b,%b,%b,"%b"]' % (name, window, cell, b"provisional" if beside else b"")
+
+
+def key_of_name(exhibit: str, name: str) -> bytes:
+    """The part of a key that says which row of which exhibit it is."""
+    return msgspec.json.encode((exhibit, name))[1:-1]
+
+
+def key_of_window(window: WindowRef) -> bytes:
+    """The part of a key that says which window it is."""
+    start = window.start if window.kind == "tumbling" else None
+    return msgspec.json.encode((window.kind, window.size, start))
+
+
+def key_of_cell(cell: Iterable[str]) -> bytes:
+    """The part of a key that says which cell it is."""
+    return msgspec.json.encode(list(cell))
 
 
 class ExhibitClock(msgspec.Struct, frozen=True):

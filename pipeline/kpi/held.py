@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
+from functools import lru_cache
 from typing import NamedTuple
 
 from pipeline.kpi.calendar import bucket
@@ -16,6 +17,8 @@ from schemas.values import TOTAL
 Cell = tuple[str, ...]
 Place = tuple[int, Cell]
 """A group of sums in a cell."""
+
+_bounds_of_bucket = lru_cache(maxsize=65_536)(bucket)
 
 TRENDING_PERIODS = 3
 """How many periods must each have been better than the one before for a missed value to trend."""
@@ -48,11 +51,8 @@ class Held:
         self.zone = exhibit.time_zone
         self.tumbling: list[Tumbling] = [w for w in exhibit.windows if isinstance(w, Tumbling)]
         self._windows: dict[Place, Windows] = {}
+        self._windows_of: dict[Cell, list[Windows]] = {}
         self.cells: set[Cell] = {(TOTAL,) * len(exhibit.by)}
-
-    def holds(self, slot: Slot) -> bool:
-        """Whether all that lies in a window is known."""
-        return slot.start_ms is None or slot.start_ms >= self.floor_ms
 
     def bounds(self, slot: Slot) -> tuple[int | None, int | None]:
         """Start and end of a window at the present clock, epoch ms."""
@@ -60,9 +60,9 @@ class Held:
             case Sliding() as window:
                 return self._edge_ms - window.size_ms, self._edge_ms
             case Today():
-                return bucket(self.zone, "day", self.clock_ms)
+                return _bounds_of_bucket(self.zone, "day", self.clock_ms)
             case Tumbling(size=size) if slot.start_ms is not None:
-                return bucket(self.zone, size, slot.start_ms)
+                return _bounds_of_bucket(self.zone, size, slot.start_ms)
         return None, None
 
     def vector(self, group: Group, cell: Cell, slot: Slot) -> Sequence[int]:
@@ -162,23 +162,22 @@ class Held:
     def has_facts(self, cell: Cell, slot: Slot) -> bool:
         """Whether some fact of the exhibit lies in the window."""
         return any(
-            self.vector(group, cell, slot)[0] for group in self.plan.groups if not group.gauge
+            self.vector(windows.group, cell, slot)[0]
+            for windows in self._of_cell(cell)
+            if not windows.group.gauge
         )
 
-    def everything(self) -> Iterator[tuple[Cell, Slot]]:
-        """All cells and windows there are."""
-        for cell in self.cells:
-            for window in self.plan.exhibit.windows:
-                if window.kind != "tumbling":
-                    yield cell, Slot(window, None)
-        for (_, cell), windows in self._windows.items():
-            for window in self.tumbling:
-                for start_ms in windows.buckets[window.size]:
-                    yield cell, Slot(window, start_ms)
+    @property
+    def places(self) -> Set[Cell]:
+        """Cells in which something was ever told."""
+        return self._windows_of.keys() | self.cells
 
-    def _of_cell(self, cell: Cell) -> Iterator[Windows]:
-        found = (self._windows.get((group.key, cell)) for group in self.plan.groups)
-        return (windows for windows in found if windows is not None)
+    def starts(self, cell: Cell, size: TumblingSize) -> set[int]:
+        """Starts of the buckets that any group has in a cell."""
+        return {start_ms for windows in self._of_cell(cell) for start_ms in windows.buckets[size]}
+
+    def _of_cell(self, cell: Cell) -> Sequence[Windows]:
+        return self._windows_of.get(cell, ())
 
     def _day(self, at_ms: int) -> int:
         return bucket(self.zone, "day", at_ms)[0]

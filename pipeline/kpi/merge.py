@@ -8,30 +8,36 @@ is clipped and still open grow.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
-from heapq import heappop, heappush
+from collections.abc import Iterable, Sequence
 from itertools import product
+from typing import NamedTuple
 
 from pipeline.kpi.calendar import bucket
 from pipeline.kpi.group import Group
-from pipeline.kpi.held import TRENDING_PERIODS, Cell, Held, Place, Slot, rows_of
+from pipeline.kpi.held import TRENDING_PERIODS, Cell, Held, Place, rows_of
+from pipeline.kpi.marks import Marks, Readings
 from pipeline.kpi.panes import QUARTER_MS, SECOND_MS, PaneKey
 from pipeline.kpi.plan import ExhibitPlan
-from pipeline.kpi.settling import settles_ms
 from pipeline.kpi.spans import OPEN
 from pipeline.kpi.vectors import Told, add, change, is_empty
 from pipeline.kpi.windows import Windows
-from schemas.exhibit import Sliding, Today, Tumbling, TumblingSize
+from schemas.exhibit import Sliding, Today, TumblingSize
 from schemas.values import TOTAL
 
 DAY_MS = 86_400_000
 
 
+class _Bucket(NamedTuple):
+    size: TumblingSize
+    start_ms: int
+    end_ms: int
+
+
 class Merge(Held):
-    """State of one exhibit: shares of every source, windows, and which cells changed.
+    """State of one exhibit: shares of every source, windows, and which values may have changed.
 
     Attributes:
-        dirty: Cells and windows whose values may have changed.
+        marks: What has to be read again.
     """
 
     def __init__(self, plan: ExhibitPlan) -> None:
@@ -41,35 +47,23 @@ class Merge(Held):
         self.sliding = [w for w in exhibit.windows if isinstance(w, Sliding)]
         self.today = Today() in exhibit.windows
         self._groups = {group.key: group for group in plan.groups}
-        # A bucket is published again when it ends, and when what lies in it has settled.
-        self._delays_ms = {0} | {settles_ms(kpi) for kpi in plan.kpis}
-        self._ages = {
-            group.key
-            for reading in plan.readings
-            if reading.kpi.reads in ("age", "mean_age")
-            for group, _ in reading.places
-        }
         self._baseline_days = {
             group.key: int(str(r.kpi.parameters["baseline_days"]))
             for r in plan.readings
             if r.kpi.reads == "psi"
             for group, _ in r.places
         }
-        self._averages = any(kpi.reads == "time_average" for kpi in plan.kpis)
-        self._gridded = {
-            (group.key, r.kpi.grid) for r in plan.readings if r.kpi.combination is not None
-            for group, _ in r.places
-        }  # fmt: skip
-        self._trends = any(entry.target is not None for entry in exhibit.kpis)
         self._shares: dict[PaneKey, dict[str, Told]] = defaultdict(dict)
         self._by_source: defaultdict[str, set[PaneKey]] = defaultdict(set)
         self._seconds: defaultdict[int, set[Place]] = defaultdict(set)
-        self._ends: dict[int, set[tuple[Cell, Slot]]] = {}
-        self._end_heap: list[int] = []
+        self._aging: set[Place] = set()
         self._open: set[Place] = set()
         self._turned: dict[Place, int] = {}
-        self.dirty: set[tuple[Cell, Slot]] = set()
-        self._mark_current(self.cells)
+        self._told_spans: set[Place] = set()
+        self.marks = Marks(self)
+        self._of = self.marks.of
+        for cell in self.cells:
+            self.marks.current(cell, self._of.every)
 
     # --- shares ---------------------------------------------------------------------------------
 
@@ -90,8 +84,9 @@ class Merge(Held):
         if old == share or (old is None and empty):
             return
         delta = change(old, share)
+        buckets = self._buckets_of(group, key)
         for cell in _rollups(key.cell):
-            self._move(group, cell, key, delta)
+            self._move(group, cell, key, delta, buckets)
         if not sources:
             del self._shares[key]
 
@@ -105,6 +100,7 @@ class Merge(Held):
         if floor_ms <= self.floor_ms:
             return
         self.floor_ms = floor_ms
+        self.marks.let_go(floor_ms)
         lasting = self.plan.lasting
         for (key, _), windows in self._windows.items():
             kept = self.plan.grids if key in lasting else ()
@@ -114,89 +110,114 @@ class Merge(Held):
         for pane in [pane for pane in self._shares if self._is_old(pane)]:
             for source in self._shares.pop(pane):
                 self._by_source[source].discard(pane)
-        self._note_let_go(corrected=False)
+        for place, windows in self._windows.items():
+            if windows.group.shape == "span":
+                self._note_let_go(place, corrected=False)
 
     def _is_old(self, key: PaneKey) -> bool:
         """Whether no bucket that is held contains a pane."""
         old = key.grain == "q" and key.number * QUARTER_MS < self.floor_ms
         return old and key.group not in self.plan.lasting
 
-    def _note_let_go(self, *, corrected: bool = True) -> None:
+    def _note_let_go(self, place: Place, *, corrected: bool) -> None:
         """What is clipped may reach out of what is held no longer, and be corrected there."""
-        if not self.floor_ms:
+        sizes = self._windows[place].group.bucket_sizes
+        if not self.floor_ms or not sizes:
             return
-        for place, windows in self._windows.items():
-            if windows.group.shape == "span" and windows.group.bucket_sizes:
-                turns = windows.let_go_of(windows.group.bucket_sizes[0])
-                if corrected and turns != self._let_go_of.get(place, turns):
-                    self._turned[place] = self.floor_ms
-                self._let_go_of[place] = turns
+        turns = self._windows[place].let_go_of(sizes[0])
+        if corrected and turns != self._let_go_of.get(place, [0] * len(turns)):
+            self._turned[place] = self.floor_ms
+        self._let_go_of[place] = turns
 
-    def _move(self, group: Group, cell: Cell, key: PaneKey, delta: Told) -> None:
+    def _buckets_of(self, group: Group, key: PaneKey) -> Sequence[_Bucket]:
+        """The buckets that a pane lies in."""
+        if key.grain != "q":
+            return ()
+        pane_ms = key.number * QUARTER_MS
+        return [_Bucket(size, *bucket(self.zone, size, pane_ms)) for size in group.bucket_sizes]
+
+    def _move(
+        self, group: Group, cell: Cell, key: PaneKey, delta: Told, buckets: Sequence[_Bucket]
+    ) -> None:
         place = (group.key, cell)
         windows = self._windows.get(place)
         if windows is None:
             windows = self._windows[place] = Windows(group, delta, group.bucket_sizes)
+            self._windows_of.setdefault(cell, []).append(windows)
+            if self._of.ages[group.key]:
+                self._aging.add(place)
         if group.shape in ("max", "min"):
             windows.shares[key] = self._shares[key]
+        elif group.shape == "span":
+            self._told_spans.add(place)
         if key.grain == "a":
             self._move_everything(windows, place, delta)
         elif key.grain == "q":
-            self._move_buckets(windows, cell, key.number * QUARTER_MS, delta)
+            self._move_buckets(windows, place, key.number * QUARTER_MS, delta, buckets)
         else:
             self._move_fine(windows, place, key.number, delta)
 
     def _move_everything(self, windows: Windows, place: Place, delta: Told) -> None:
-        cell = place[1]
+        cell, group = place[1], windows.group
         add(windows.everything, delta)
-        if windows.group.shape == "span":
+        if group.shape == "span":
             open_ = isinstance(windows.everything, list) and windows.everything[OPEN] != 0
             (self._open.add if open_ else self._open.discard)(place)
-        self._mark_all(cell, gauge=windows.group.gauge)
+        mark = self.marks.current if group.gauge else self.marks.all_time
+        mark(cell, self._of.of_group[group.key])
         if self.is_alive(cell) != (cell in self.cells):
             (self.cells.discard if cell in self.cells else self.cells.add)(cell)
-            self._mark_current([cell])
+            self.marks.current(cell, self._of.every)
 
-    def _move_buckets(self, windows: Windows, cell: Cell, pane_ms: int, delta: Told) -> None:
-        for size in windows.group.bucket_sizes:
-            start_ms, end_ms = bucket(self.zone, size, pane_ms)
+    def _move_buckets(
+        self,
+        windows: Windows,
+        place: Place,
+        pane_ms: int,
+        delta: Told,
+        buckets: Sequence[_Bucket],
+    ) -> None:
+        key, cell = place
+        readings = self._of.of_group[key]
+        for size, start_ms, end_ms in buckets:
             if start_ms < self.floor_ms and not self._lasts(windows, size):
                 continue
             if windows.add_bucket(size, start_ms, delta):
-                self._await_end(size, start_ms, end_ms, cell)
-            self._mark_bucket(cell, size, start_ms)
-        if windows.group.key in self._baseline_days:
-            self._mark_compared(cell, pane_ms, self._baseline_days[windows.group.key])
+                self._await_end(size, start_ms, end_ms, place)
+            self._mark_bucket(cell, size, start_ms, readings)
+        if key in self._baseline_days:
+            self._mark_compared(place, pane_ms, self._baseline_days[key])
         if windows.group.shape == "span":
-            place = (windows.group.key, cell)
             self._turned[place] = min(self._turned.get(place, pane_ms), pane_ms)
-        if self.today:
-            self.dirty.add((cell, Slot(Today(), None)))
+        self.marks.today(cell, readings)
 
     def _lasts(self, windows: Windows, size: TumblingSize) -> bool:
         return windows.group.key in self.plan.lasting and size in self.plan.grids
 
-    def _mark_bucket(self, cell: Cell, size: TumblingSize, start_ms: int) -> None:
-        window = Tumbling(size)
-        if window not in self.tumbling:
+    def _mark_bucket(
+        self, cell: Cell, size: TumblingSize, start_ms: int, readings: Readings
+    ) -> None:
+        if size not in self.plan.sizes:
             return
-        self.dirty.add((cell, Slot(window, start_ms)))
-        if self._trends:
+        self.marks.bucket(cell, size, start_ms, readings)
+        if readings & self._of.with_target:
             # Whether later periods are better than this one may have changed with it.
             for _ in range(TRENDING_PERIODS):
                 start_ms = bucket(self.zone, size, start_ms)[1]
                 if any(start_ms in w.buckets[size] for w in self._of_cell(cell)):
-                    self.dirty.add((cell, Slot(window, start_ms)))
+                    self.marks.bucket(cell, size, start_ms, readings & self._of.with_target)
 
-    def _mark_compared(self, cell: Cell, pane_ms: int, days: int) -> None:
+    def _mark_compared(self, place: Place, pane_ms: int, days: int) -> None:
         """Windows of the days after a pane are compared with a baseline that holds it."""
-        self._mark_current([cell])
+        key, cell = place
+        readings = self._of.compared[key]
+        self.marks.current(cell, readings)
         day_end_ms = bucket(self.zone, "day", pane_ms)[1]
         until_ms = day_end_ms + (days + 1) * DAY_MS
-        for window in self.tumbling:
+        for size in self.plan.sizes:
             for windows in self._of_cell(cell):
-                for start_ms in windows.starts(window.size, day_end_ms, until_ms):
-                    self.dirty.add((cell, Slot(window, start_ms)))
+                for start_ms in windows.starts(size, day_end_ms, until_ms):
+                    self._mark_bucket(cell, size, start_ms, readings)
 
     def _move_fine(self, windows: Windows, place: Place, second: int, delta: Told) -> None:
         if windows.add_fine(second, delta):
@@ -205,7 +226,10 @@ class Merge(Held):
         for window in self.sliding:
             if self._edge_ms - window.size_ms <= at_ms < self._edge_ms:
                 windows.add_running(window.size, delta)
-                self.dirty.add((place[1], Slot(window, None)))
+                self._mark_sliding(place, window)
+
+    def _mark_sliding(self, place: Place, window: Sliding) -> None:
+        self.marks.sliding(place[1], window.size, self._of.of_group[place[0]])
 
     # --- the clock ------------------------------------------------------------------------------
 
@@ -217,39 +241,44 @@ class Merge(Held):
         if clock_ms <= self.clock_ms:
             return
         if self.clock_ms and self.today and self._day(self.clock_ms) != self._day(clock_ms):
-            self.dirty.update((cell, Slot(Today(), None)) for cell in self.cells)
+            for cell in self.cells:
+                self.marks.today(cell, self._of.every)
         self.clock_ms = clock_ms
         grown_from_ms = self.span_ms
         self.span_ms = max(self.span_ms, clock_ms if span_ms is None else span_ms)
         self._age()
-        self._settle(clock_ms)
-        self._note_let_go()
+        self.marks.pass_to(clock_ms)
+        told, self._told_spans = self._told_spans, set()
+        for place in told:
+            self._note_let_go(place, corrected=True)
         self._grow(grown_from_ms)
         self._advance_edge(clock_ms // SECOND_MS * SECOND_MS)
 
     def _age(self) -> None:
         """Whatever is told as an age grows with the clock, and so does what is averaged over."""
-        for (key, cell), windows in self._windows.items():
-            if key in self._ages and rows_of(windows.everything):
-                self._mark_current([cell])
-        if self._averages:
-            self._mark_current(self.cells)
-            for window in self.tumbling:
-                slot = Slot(window, bucket(self.zone, window.size, self.clock_ms)[0])
-                self.dirty.update((cell, slot) for cell in self.cells)
+        for place in self._aging:
+            if rows_of(self._windows[place].everything):
+                self.marks.current(place[1], self._of.ages[place[0]])
+        if self._of.averages:
+            starts = [(size, bucket(self.zone, size, self.clock_ms)[0]) for size in self.plan.sizes]
+            for cell in self.cells:
+                self.marks.current(cell, self._of.averages)
+                for size, start_ms in starts:
+                    self.marks.bucket(cell, size, start_ms, self._of.averages)
 
     def _grow(self, from_ms: int) -> None:
         """Whatever is clipped and open reaches into the windows up to the clock."""
         turned, self._turned = self._turned, {}
         for place in {*turned, *self._open}:
             begin_ms = min(from_ms, turned.get(place, from_ms))
-            windows, cell = self._windows[place], place[1]
-            self._mark_current([cell])
-            for size in windows.group.bucket_sizes:
-                if Tumbling(size) in self.tumbling or (place[0], size) in self._gridded:
-                    self._reach(windows, cell, size, begin_ms)
+            key, cell = place
+            self.marks.current(cell, self._of.of_group[key])
+            for size in self._windows[place].group.bucket_sizes:
+                if size in self.plan.sizes or self._of.combined[key, size]:
+                    self._reach(self._windows[place], place, size, begin_ms)
 
-    def _reach(self, windows: Windows, cell: Cell, size: TumblingSize, from_ms: int) -> None:
+    def _reach(self, windows: Windows, place: Place, size: TumblingSize, from_ms: int) -> None:
+        key, cell = place
         start_ms, end_ms = bucket(self.zone, size, max(from_ms, self.floor_ms))
         while start_ms < self.span_ms:
             if start_ms < self.floor_ms:
@@ -257,13 +286,13 @@ class Merge(Held):
                 continue
             if windows.goes_on(size, start_ms):
                 if windows.add_bucket(size, start_ms, None):
-                    self._await_end(size, start_ms, end_ms, cell)
+                    self._await_end(size, start_ms, end_ms, place)
             elif start_ms not in windows.buckets[size]:
                 following = next(windows.starts(size, start_ms, self.span_ms), None)
                 if following is None:
                     return
                 start_ms, end_ms = bucket(self.zone, size, following)
-            self._mark_bucket(cell, size, start_ms)
+            self._mark_bucket(cell, size, start_ms, self._of.of_group[key])
             start_ms, end_ms = bucket(self.zone, size, end_ms)
 
     def _advance_edge(self, clock_ms: int) -> None:
@@ -272,7 +301,8 @@ class Merge(Held):
             return
         for window in self.sliding:
             if self._baseline_days and self._begins_another_day(window, before_ms, clock_ms):
-                self.dirty.update((cell, Slot(window, None)) for cell in self.cells)
+                for key, cell in self._windows:
+                    self.marks.sliding(cell, window.size, self._of.compared[key])
             if clock_ms - before_ms >= window.size_ms:
                 self._refill(window)
             else:
@@ -292,18 +322,18 @@ class Merge(Held):
                 for place in self._seconds.get(second, ()):
                     windows = self._windows[place]
                     windows.add_running(window.size, windows.fine[second], sign)
-                    self.dirty.add((place[1], Slot(window, None)))
+                    self._mark_sliding(place, window)
 
     def _refill(self, window: Sliding) -> None:
         first = (self._edge_ms - window.size_ms) // SECOND_MS
         last = self._edge_ms // SECOND_MS
-        for (_, cell), windows in self._windows.items():
+        for place, windows in self._windows.items():
             if windows.running.pop(window.size, None) is not None:
-                self.dirty.add((cell, Slot(window, None)))
+                self._mark_sliding(place, window)
             for second, vector in windows.fine.items():
                 if first <= second < last:
                     windows.add_running(window.size, vector)
-                    self.dirty.add((cell, Slot(window, None)))
+                    self._mark_sliding(place, window)
 
     def _forget_seconds(self, floor_ms: int) -> None:
         floor = floor_ms // SECOND_MS
@@ -311,47 +341,23 @@ class Merge(Held):
             for place in self._seconds.pop(second):
                 del self._windows[place].fine[second]
 
-    def _await_end(self, size: TumblingSize, start_ms: int, end_ms: int, cell: Cell) -> None:
-        if Tumbling(size) in self.tumbling:
-            for delay_ms in self._delays_ms:
-                self._await(end_ms + delay_ms, cell, Slot(Tumbling(size), start_ms))
-        if size in self.plan.grids:
-            self._await_interval(start_ms, end_ms, cell)
+    def _await_end(self, size: TumblingSize, start_ms: int, end_ms: int, place: Place) -> None:
+        key, cell = place
+        if size in self.plan.sizes:
+            # A bucket is published again when it ends, and when what lies in it has settled.
+            for delay_ms, readings in self._of.settling.items():
+                self.marks.await_bucket(end_ms + delay_ms, cell, size, start_ms, readings)
+        self._await_interval(start_ms, end_ms, cell, self._of.combined[key, size])
 
-    def _await_interval(self, start_ms: int, end_ms: int, cell: Cell) -> None:
+    def _await_interval(self, start_ms: int, end_ms: int, cell: Cell, readings: Readings) -> None:
         """An interval of a grid counts in every window it lies in, from its end on."""
-        for window in self.plan.exhibit.windows:
-            slot = Slot(window, None)
-            match window:
-                case Tumbling(size=size):
-                    slot = Slot(window, bucket(self.zone, size, start_ms)[0])
-                case Sliding():
-                    self._await(start_ms + window.size_ms + SECOND_MS, cell, slot)
-            self._await(end_ms, cell, slot)
-
-    def _await(self, at_ms: int, cell: Cell, slot: Slot) -> None:
-        """Publish a window again when the clock has come to ``at_ms``."""
-        if at_ms <= self.clock_ms:
-            return
-        if at_ms not in self._ends:
-            self._ends[at_ms] = set()
-            heappush(self._end_heap, at_ms)
-        self._ends[at_ms].add((cell, slot))
-
-    def _settle(self, clock_ms: int) -> None:
-        """Buckets that the clock has made final are published again."""
-        while self._end_heap and self._end_heap[0] <= clock_ms:
-            self.dirty |= self._ends.pop(heappop(self._end_heap))
-
-    def _mark_all(self, cell: Cell, *, gauge: bool) -> None:
-        for window in self.plan.exhibit.windows:
-            if window.kind == "all" or (gauge and window.kind != "tumbling"):
-                self.dirty.add((cell, Slot(window, None)))
-
-    def _mark_current(self, cells: Iterable[Cell]) -> None:
-        for window in self.plan.exhibit.windows:
-            if window.kind != "tumbling":
-                self.dirty.update((cell, Slot(window, None)) for cell in cells)
+        self.marks.await_current(end_ms, cell, readings)
+        for window in self.sliding:
+            at_ms = start_ms + window.size_ms + SECOND_MS
+            self.marks.await_sliding(at_ms, cell, window.size, readings)
+        for size in self.plan.sizes:
+            slot_ms = bucket(self.zone, size, start_ms)[0]
+            self.marks.await_bucket(end_ms, cell, size, slot_ms, readings)
 
 
 def _rollups(cell: Cell) -> Iterable[Cell]:

@@ -19,15 +19,27 @@ from pipeline.kpi.settling import maturity_ms, settles_ms
 from pipeline.kpi.vector_code import CountFunction
 from schemas.exhibit import All, Exhibit, KpiEntry, Sliding, Today, Tumbling, TumblingSize
 from schemas.facts import Fact, Header
+from schemas.values import key_of_name
 
 
-class Reading(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Reading:
     """One row kind of an exhibit, and where each part of its KPI is summed up."""
 
     entry: KpiEntry
     kpi: CompiledKpi
     cohort: Cohort
     places: tuple[tuple[Group, int], ...]
+
+    @cached_property
+    def settles_ms(self) -> int:
+        """How long after the end of a bucket its value is final."""
+        return settles_ms(self.kpi)
+
+    @cached_property
+    def key_of_name(self) -> bytes:
+        """What the keys of its values begin with."""
+        return key_of_name(self.places[0][0].exhibit.exhibit.exhibit, self.entry.name)
 
 
 @dataclass(eq=False)

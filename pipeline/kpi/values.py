@@ -4,33 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from functools import lru_cache
 
 from msgspec.structs import replace
 
 from pipeline.kpi.held import TRENDING_PERIODS, Cell, Held, Slot
+from pipeline.kpi.marks import Due
 from pipeline.kpi.plan import Reading
-from pipeline.kpi.settling import settles_ms
 from pipeline.kpi.sums import Sums, read_sums
-from schemas.values import ExhibitValue, State, Status, WindowRef, rfc3339
+from schemas.values import (
+    ExhibitValue,
+    State,
+    Status,
+    WindowRef,
+    key_of,
+    key_of_cell,
+    key_of_window,
+    rfc3339,
+)
 
 Previous = Callable[[bytes], ExhibitValue | None]
 
+_instant = lru_cache(maxsize=10_000)(rfc3339)
+
 
 def read(
-    held: Held,
-    cell: Cell,
-    slot: Slot,
-    previous: Previous,
-    *,
-    complete: bool,
-    everything: bool = False,
+    held: Held, due: Due, previous: Previous, *, complete: bool, everything: bool = False
 ) -> Iterator[tuple[bytes, ExhibitValue | None]]:
-    """Values of all KPIs of an exhibit in one cell and window, each with its key.
+    """Values of KPIs of an exhibit in one cell and window, each with its key.
 
     Args:
         held: Shares and windows of the exhibit.
-        cell: Values of the ``by`` dimensions, totals as ``*``.
-        slot: The window.
+        due: The cell, the window and what is to be read.
         previous: What was published last under a key.
         complete: Nothing more will come, so every window is closed.
         everything: Tell what has not changed, too.
@@ -39,66 +44,78 @@ def read(
         Key and value of what changed; None where there is nothing to be published under that key
         any more.
     """
-    bucket = slot.window.kind == "tumbling"
-    gone = not (held.has_facts(cell, slot) if bucket else held.is_alive(cell))
-    for reading in held.plan.readings:
-        sums = read_sums(held, reading, cell, slot)
-        row = _row(held, cell, slot, reading, sums, complete=complete)
-        before = previous(row.key)
-        if gone:
+    window = _Window(held, due.cell, due.slot)
+    for reading in due.readings:
+        settled_ms = _settled_from_ms(reading, due.slot, window.end_ms)
+        state = _state(held, reading, settled_ms, complete=complete)
+        key = window.key(reading, state)
+        before = previous(key)
+        if due.gone:
             if before is not None:
-                yield row.key, None
+                yield key, None
             continue
-        settled_ms = _settled_from_ms(reading, slot, held.bounds(slot)[1])
+        sums = read_sums(held, reading, due.cell, due.slot)
+        row = window.row(reading, state, sums, _status(held, due.cell, due.slot, reading, sums))
         if settled_ms is not None and row.state == "final":
             row = _restated(row, before, settled_ms, sums.told_late)
         if everything or before is None or not _same(row, before, settled_ms):
-            yield row.key, row
+            yield key, row
 
 
-def _row(
-    held: Held, cell: Cell, slot: Slot, reading: Reading, sums: Sums, *, complete: bool
-) -> ExhibitValue:
-    exhibit, entry, kpi = held.plan.exhibit, reading.entry, reading.kpi
-    start_ms, end_ms = held.bounds(slot)
-    return ExhibitValue(
-        exhibit=exhibit.exhibit,
-        exhibit_version=exhibit.version,
-        kpi=kpi.id,
-        kpi_version=kpi.version,
-        name=entry.name,
-        parameters=kpi.parameters,
-        attribution=kpi.attribution,
-        window=WindowRef(
+class _Window:
+    """What all values of one cell and window have in common."""
+
+    def __init__(self, held: Held, cell: Cell, slot: Slot) -> None:
+        start_ms, self.end_ms = held.bounds(slot)
+        self._exhibit = held.plan.exhibit
+        self._ref = WindowRef(
             slot.window.kind,
             slot.window.size,
-            None if start_ms is None else rfc3339(start_ms),
-            None if end_ms is None else rfc3339(end_ms),
-        ),
-        dimensions=dict(zip(exhibit.by, cell, strict=True)),
-        state=_state(held, slot, reading, end_ms, complete=complete),
-        revision=0,
-        as_of=rfc3339(held.clock_ms),
-        numerator=sums.numerator,
-        denominator=sums.denominator,
-        value=sums.value,
-        unit=kpi.unit,
-        n=sums.n,
-        low=sums.low,
-        high=sums.high,
-        target=entry.target.text if entry.target else None,
-        status=_status(held, cell, slot, reading, sums),
-    )
+            None if start_ms is None else _instant(start_ms),
+            None if self.end_ms is None else _instant(self.end_ms),
+        )
+        self._dimensions = dict(zip(self._exhibit.by, cell, strict=True))
+        self._as_of = _instant(held.clock_ms)
+        self._parts = key_of_window(self._ref), key_of_cell(cell)
+
+    def key(self, reading: Reading, state: State) -> bytes:
+        """Key of a value."""
+        beside = state == "provisional" and reading.kpi.attribution == "cohort-final"
+        return key_of(reading.key_of_name, *self._parts, beside=beside)
+
+    def row(self, reading: Reading, state: State, sums: Sums, status: Status) -> ExhibitValue:
+        """A value that nothing was published of before."""
+        entry, kpi = reading.entry, reading.kpi
+        return ExhibitValue(
+            exhibit=self._exhibit.exhibit,
+            exhibit_version=self._exhibit.version,
+            kpi=kpi.id,
+            kpi_version=kpi.version,
+            name=entry.name,
+            parameters=kpi.parameters,
+            attribution=kpi.attribution,
+            window=self._ref,
+            dimensions=self._dimensions,
+            state=state,
+            revision=0,
+            as_of=self._as_of,
+            numerator=sums.numerator,
+            denominator=sums.denominator,
+            value=sums.value,
+            unit=kpi.unit,
+            n=sums.n,
+            low=sums.low,
+            high=sums.high,
+            target=entry.target.text if entry.target else None,
+            status=status,
+        )
 
 
-def _state(
-    held: Held, slot: Slot, reading: Reading, end_ms: int | None, *, complete: bool
-) -> State:
+def _state(held: Held, reading: Reading, settled_ms: int | None, *, complete: bool) -> State:
     if reading.cohort != "all":
         return reading.cohort
     if complete:
         return "final"
-    settled_ms = _settled_from_ms(reading, slot, end_ms)
     return "final" if settled_ms is not None and settled_ms <= held.clock_ms else "provisional"
 
 
@@ -134,7 +151,7 @@ def _settled_from_ms(reading: Reading, slot: Slot, end_ms: int | None) -> int | 
     """The clock from which a bucket's value is final; None where it never is."""
     if slot.window.kind != "tumbling" or end_ms is None or reading.cohort == "provisional":
         return None
-    return end_ms + settles_ms(reading.kpi)
+    return end_ms + reading.settles_ms
 
 
 def _restated(
@@ -156,6 +173,8 @@ def _restated(
 def _same(row: ExhibitValue, before: ExhibitValue, settled_ms: int | None) -> bool:
     """Whether publishing ``row`` would tell nothing new."""
     if settled_ms is not None and _clock_ms(before) < settled_ms <= _clock_ms(row):
+        return False
+    if row.numerator != before.numerator or row.value != before.value:
         return False
     window = row.window if row.window.kind == "tumbling" else before.window
     return replace(row, as_of=before.as_of, window=window) == before

@@ -203,20 +203,14 @@ class Exhibits:
             same = value is not None and value.exhibit_version == merge.plan.exhibit.version
             return value if same else None
 
-        wanted = merge.dirty.union(merge.everything() if everything else ())
-        wanted = {place for place in wanted if merge.holds(place[1])}
-        later = set()
-        if aligned.moving_only:
-            later = {place for place in wanted if place[1].window.kind == "tumbling"}
-            wanted -= later
-        for cell, slot in sorted(wanted, key=repr):
+        dues = merge.marks.due(everything=everything, moving_only=aligned.moving_only)
+        for due in dues:
             for key, value in read(
-                merge, cell, slot, previous, complete=aligned.complete, everything=everything
+                merge, due, previous, complete=aligned.complete, everything=everything
             ):
                 _put(key, value, out, show)
-                self._buckets.note(key, slot.start_ms)
+                self._buckets.note(key, due.slot.start_ms)
             yield
-        merge.dirty = later
 
     def _retire_before(self, name: str, version: int, out: Out) -> None:
         """Let every source know that older versions are not shown any more."""

@@ -181,7 +181,7 @@ def drive(
 ) -> Cost:
     """Let one stage read ``log`` in batches of ``size`` records."""
     state: dict[bytes, bytes] = {}
-    owned = _memory_of(stage, exhibits, state)
+    owned = memory_of(stage, exhibits, state)
     before = {topic: len(found) for topic, found in memory.logs.items()}
     state_writes = 0
     begins = range(0, len(log), size)
@@ -190,7 +190,7 @@ def drive(
     for at in begins:
         batch = log[at : at + size]
         checkpoint = Checkpoint(memory, state, batch[-1].timestamp)
-        _process(stage, owned, batch, checkpoint)
+        process(stage, owned, batch, checkpoint)
         checkpoint.commit()
         state_writes += len(checkpoint.overlay)
         marks.append(time.thread_time())
@@ -203,7 +203,7 @@ def drive(
     return Cost(marks[-1] - marks[0], len(log), written, state_writes, early, late)
 
 
-def _memory_of(stage: str, exhibits: Configuration, state: dict[bytes, bytes]) -> Any:
+def memory_of(stage: str, exhibits: Configuration, state: dict[bytes, bytes]) -> Any:
     if stage == "intake":
         return Intake(CustomerKeys(b"benchmark" * 4), 1)
     if stage == "exhibits":
@@ -219,7 +219,7 @@ def _memory_of(stage: str, exhibits: Configuration, state: dict[bytes, bytes]) -
     return follow(exhibits, publisher, state, sources("lifecycle", 1))
 
 
-def _process(stage: str, owned: Any, batch: list[Message], out: Checkpoint) -> None:
+def process(stage: str, owned: Any, batch: list[Message], out: Checkpoint) -> None:
     if stage == "intake":
         counts = Counts.none()
         source = Source(interactions.PLATFORM, Options())

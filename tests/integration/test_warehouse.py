@@ -208,8 +208,7 @@ def streamed(
     """Values as the stages make them: shares of several sources, merged at the clock."""
     live = Live(exhibit, facts, CATALOGUE)
     live.tick(as_of_ms)
-    live.merge.dirty.update(live.merge.everything())
-    live.publish()
+    live.publish(everything=True)
     return live.values
 
 

@@ -147,14 +147,14 @@ class Live:
                 self.merge.apply(str(number), key, share)
         self.merge.advance(tick_ms)
 
-    def publish(self) -> None:
-        for cell, slot in self.merge.dirty:
-            for key, value in read(self.merge, cell, slot, self._published.get, complete=False):
+    def publish(self, *, everything: bool = False) -> None:
+        """Publish what is marked, or all there is."""
+        for due in self.merge.marks.due(everything=everything):
+            for key, value in read(self.merge, due, self._published.get, complete=False):
                 if value is None:
                     self._published.pop(key, None)
                 else:
                     self._published[key] = value
-        self.merge.dirty = set()
 
     @property
     def values(self) -> dict[Cell, Numbers]:

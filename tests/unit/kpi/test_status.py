@@ -6,6 +6,7 @@ import pytest
 
 from pipeline.kpi import catalogue
 from pipeline.kpi.held import Slot
+from pipeline.kpi.marks import Due
 from pipeline.kpi.merge import Merge
 from pipeline.kpi.panes import Panes
 from pipeline.kpi.plan import Plan
@@ -45,16 +46,14 @@ class Site:
 
     def changed(self) -> set[int]:
         """Days whose values may have changed since this was asked last."""
-        found = {(slot.start_ms - FIRST) // DAY for _, slot in self.merge.dirty if slot.start_ms}
-        self.merge.dirty = set()
-        return found
+        starts = {due.slot.start_ms for due in self.merge.marks.due()}
+        return {(start_ms - FIRST) // DAY for start_ms in starts if start_ms is not None}
 
     def status(self, day: int) -> str:
         self.merge.advance(FIRST + 100 * DAY)
         slot = Slot(Tumbling("day"), FIRST + day * DAY)
-        found = read(
-            self.merge, (), slot, lambda _key: None, complete=True, everything=True
-        )  # fmt: skip
+        due = Due((), slot, self.merge.plan.readings, gone=False)
+        found = read(self.merge, due, lambda _key: None, complete=True, everything=True)
         ((_, value),) = found
         assert value is not None
         return value.status
