@@ -74,7 +74,7 @@ class Group:
     gauge: bool
     series: tuple[Series, ...]
 
-    @property
+    @cached_property
     def width(self) -> int:
         """Integers a series takes in a vector as it is read."""
         return LATE + len(self.exhibit.sizes)

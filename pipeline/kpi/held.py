@@ -52,6 +52,9 @@ class Held:
         self.tumbling: list[Tumbling] = [w for w in exhibit.windows if isinstance(w, Tumbling)]
         self._windows: dict[Place, Windows] = {}
         self._windows_of: dict[Cell, list[Windows]] = {}
+        # What is clipped is integrated once for all readings of a cell and window.
+        self._looked_at: tuple[Cell, Slot] | None = None
+        self._integrated: dict[int, list[int]] = {}
         self.cells: set[Cell] = {(TOTAL,) * len(exhibit.by)}
 
     def bounds(self, slot: Slot) -> tuple[int | None, int | None]:
@@ -74,7 +77,7 @@ class Held:
             return [self.named(group, cell, slot).get(ROWS, 0), *(0,) * (group.length - 1)]
         start_ms, end_ms = self.bounds(slot)
         if group.shape == "span":
-            return self._span(windows, slot, start_ms, end_ms)
+            return self._clipped(windows, cell, slot)
         if group.shape != "sum":
             timeless = group.gauge or start_ms is None
             fine = isinstance(slot.window, Sliding)
@@ -102,9 +105,17 @@ class Held:
                 return windows.buckets[size].get(start_ms)
         return windows.everything
 
-    def _span(
-        self, windows: Windows, slot: Slot, start_ms: int | None, end_ms: int | None
-    ) -> list[int]:
+    def _clipped(self, windows: Windows, cell: Cell, slot: Slot) -> list[int]:
+        looked_at = self._looked_at
+        if looked_at is None or looked_at[0] is not cell or looked_at[1] is not slot:
+            self._looked_at, self._integrated = (cell, slot), {}
+        found = self._integrated.get(windows.group.key)
+        if found is None:
+            found = self._integrated[windows.group.key] = self._span(windows, slot)
+        return found
+
+    def _span(self, windows: Windows, slot: Slot) -> list[int]:
+        start_ms, end_ms = self.bounds(slot)
         until_ms = self.span_ms if end_ms is None else min(end_ms, self.span_ms)
         match slot.window:
             case Sliding(size=size):

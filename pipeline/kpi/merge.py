@@ -18,7 +18,7 @@ from pipeline.kpi.held import TRENDING_PERIODS, Cell, Held, Place, rows_of
 from pipeline.kpi.marks import Marks, Readings
 from pipeline.kpi.panes import QUARTER_MS, SECOND_MS, PaneKey
 from pipeline.kpi.plan import ExhibitPlan
-from pipeline.kpi.spans import OPEN
+from pipeline.kpi.spans import COUNT, OPEN
 from pipeline.kpi.vectors import Told, add, change, is_empty
 from pipeline.kpi.windows import Windows
 from schemas.exhibit import Sliding, Today, TumblingSize
@@ -57,6 +57,8 @@ class Merge(Held):
         self._by_source: defaultdict[str, set[PaneKey]] = defaultdict(set)
         self._seconds: defaultdict[int, set[Place]] = defaultdict(set)
         self._aging: set[Place] = set()
+        # By size of a sliding window: where what is clipped begins or ends in it.
+        self._turning: defaultdict[str, set[Place]] = defaultdict(set)
         self._open: set[Place] = set()
         self._turned: dict[Place, int] = {}
         self._told_spans: set[Place] = set()
@@ -83,6 +85,7 @@ class Merge(Held):
             self._by_source[source].add(key)
         if old == share or (old is None and empty):
             return
+        self._looked_at = None
         delta = change(old, share)
         buckets = self._buckets_of(group, key)
         for cell in _rollups(key.cell):
@@ -99,6 +102,7 @@ class Merge(Held):
         """Hold no buckets any more that start before ``floor_ms``; it never goes back."""
         if floor_ms <= self.floor_ms:
             return
+        self._looked_at = None
         self.floor_ms = floor_ms
         self.marks.let_go(floor_ms)
         lasting = self.plan.lasting
@@ -225,8 +229,15 @@ class Merge(Held):
         at_ms = second * SECOND_MS
         for window in self.sliding:
             if self._edge_ms - window.size_ms <= at_ms < self._edge_ms:
-                windows.add_running(window.size, delta)
-                self._mark_sliding(place, window)
+                self._run(windows, place, window, delta)
+
+    def _run(
+        self, windows: Windows, place: Place, window: Sliding, delta: Told, sign: int = 1
+    ) -> None:
+        windows.add_running(window.size, delta, sign)
+        if windows.group.shape == "span":
+            self._turning[window.size].add(place)
+        self._mark_sliding(place, window)
 
     def _mark_sliding(self, place: Place, window: Sliding) -> None:
         self.marks.sliding(place[1], window.size, self._of.of_group[place[0]])
@@ -243,6 +254,7 @@ class Merge(Held):
         if self.clock_ms and self.today and self._day(self.clock_ms) != self._day(clock_ms):
             for cell in self.cells:
                 self.marks.today(cell, self._of.every)
+        self._looked_at = None
         self.clock_ms = clock_ms
         grown_from_ms = self.span_ms
         self.span_ms = max(self.span_ms, clock_ms if span_ms is None else span_ms)
@@ -307,9 +319,21 @@ class Merge(Held):
                 self._refill(window)
             else:
                 self._slide(window, before_ms, clock_ms)
+            self._clip(window)
         if self.sliding:
             longest_ms = max(window.size_ms for window in self.sliding)
             self._forget_seconds(clock_ms - longest_ms)
+
+    def _clip(self, window: Sliding) -> None:
+        """What reaches into a sliding window from before it, and ends in it, grows less."""
+        turning = self._turning[window.size]
+        for place in list(turning):
+            windows = self._windows[place]
+            inside, all_ = windows.running.get(window.size), windows.everything
+            if not isinstance(inside, list) or not isinstance(all_, list) or not inside[COUNT]:
+                turning.discard(place)
+            elif all_[OPEN] != inside[OPEN]:
+                self._mark_sliding(place, window)
 
     def _begins_another_day(self, window: Sliding, before_ms: int, clock_ms: int) -> bool:
         """Whether the days that a sliding window is compared with are others than before."""
@@ -321,8 +345,7 @@ class Merge(Held):
             for second in range(first, (clock_ms - shift_ms) // SECOND_MS):
                 for place in self._seconds.get(second, ()):
                     windows = self._windows[place]
-                    windows.add_running(window.size, windows.fine[second], sign)
-                    self._mark_sliding(place, window)
+                    self._run(windows, place, window, windows.fine[second], sign)
 
     def _refill(self, window: Sliding) -> None:
         first = (self._edge_ms - window.size_ms) // SECOND_MS
@@ -332,8 +355,7 @@ class Merge(Held):
                 self._mark_sliding(place, window)
             for second, vector in windows.fine.items():
                 if first <= second < last:
-                    windows.add_running(window.size, vector)
-                    self._mark_sliding(place, window)
+                    self._run(windows, place, window, vector)
 
     def _forget_seconds(self, floor_ms: int) -> None:
         floor = floor_ms // SECOND_MS

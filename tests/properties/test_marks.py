@@ -302,3 +302,22 @@ def test_a_gauge_leaves_a_bucket_that_ends():
         depths = [v for v in center.marked.values() if v.name == "queue_depth"]
         found.append({v.value for v in depths if (v.window.kind, v.window.size) == HOUR_BUCKET})
     assert found == [{1}, {None}]
+
+
+def test_what_reaches_into_a_sliding_window_from_before_it_grows_less():
+    """An hour logged in ended ten minutes ago; nothing turns, and each minute one less counts."""
+    minute_ms = 60_000
+    ended_ms = END_MS - 10 * minute_ms
+    logged_in = fact(
+        "performer_time", entered_ms=ended_ms - HOUR_MS, left_ms=ended_ms, logged_in=True,
+        channel="voice",
+    )  # fmt: skip
+    center = Center(plan_of(["login_time"], 0), END_MS, {"performer_time": [("ann", logged_in)]})
+    center.tell(1)
+    found = []
+    for by_ms in (minute_ms, minute_ms):
+        center.pass_time(by_ms)
+        center.publish(moving_only=False)
+        times = [v for v in center.marked.values() if v.window.kind == "sliding"]
+        found.append({v.numerator for v in times if v.window.size == "1h"})
+    assert found == [{49 * minute_ms}, {48 * minute_ms}]
