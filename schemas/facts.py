@@ -15,7 +15,7 @@ from typing import Annotated, Final, NamedTuple, get_args, get_origin, get_type_
 DIMENSIONS: Final = (
     "channel", "direction", "queue", "intent", "performer_kind", "performer_id", "model_version",
     "kcr_task", "capability", "client", "vendor", "site", "location", "employment", "language",
-    "source",
+    "source", "flow", "team",
 )  # fmt: skip
 """Columns an exhibit may filter (``where``) and split (``by``); every fact kind has them all."""
 
@@ -41,6 +41,8 @@ class Header(NamedTuple):
     employment: Annotated[str, "employed or gig"] = ""
     language: Annotated[str, "language of the contact"] = ""
     source: Annotated[str, "platform that told it"] = ""
+    flow: Annotated[str, "flow of a bot or of routing that ran last"] = ""
+    team: Annotated[str, "team of the performer, or of the queue"] = ""
 
 
 class QueueSegment(NamedTuple):
@@ -207,6 +209,7 @@ class Journey(NamedTuple):
     first_performer_kind: Annotated[str, "human, bot or hybrid: who served the first contact last"]
     first_performer_id: Annotated[str, "performer who served the first contact last"]
     first_model_version: Annotated[str, "version of the model, where that is a bot"]
+    first_team: Annotated[str, "team of the performer who served the first contact last"]
 
 
 class PerformerStateInterval(NamedTuple):

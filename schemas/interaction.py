@@ -83,11 +83,13 @@ class _Envelope(BaseModel):
     model_version: Name | None = None
     kcr_task: Name | None = None
     capability: Name | None = None
+    flow: Name | None = None
     client: Name | None = None
     vendor: Name | None = None
     site: Name | None = None
     location: Location | None = None
     employment: Employment | None = None
+    team: Name | None = None
     language: Name | None = None
     due_at: AwareDatetime | None = None
     case_id: OptionalId | None = None

@@ -9,7 +9,7 @@ from pipeline.folds.event import OF_CASES, RANK, Event
 from pipeline.folds.rows import CasePart, CaseStep, Folded, Row
 from schemas.facts import Case, Header
 
-CODE_VERSION = 1
+CODE_VERSION = 2
 """Version of the rules of this fold."""
 
 
@@ -74,6 +74,8 @@ def _header(interaction_id: str, told: Sequence[Event]) -> Header:
         employment=last("employment"),
         language=last("language"),
         source=told[0].source,
+        flow=last("flow"),
+        team=last("team"),
     )
 
 

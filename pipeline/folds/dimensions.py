@@ -19,6 +19,7 @@ class Performed(NamedTuple):
     location: str
     employment: str
     vendor: str
+    team: str
 
 
 def header_of(interaction_id: str, first: Event, events: Iterable[Event]) -> Header:
@@ -26,7 +27,7 @@ def header_of(interaction_id: str, first: Event, events: Iterable[Event]) -> Hea
 
     Every other dimension is as it was told last by ``events``, which are in canonical order.
     """
-    customer_key = intent = kcr_task = capability = client = vendor = language = ""
+    customer_key = intent = kcr_task = capability = client = vendor = language = flow = ""
     for event in events:
         if event.customer_key:
             customer_key = event.customer_key
@@ -42,17 +43,19 @@ def header_of(interaction_id: str, first: Event, events: Iterable[Event]) -> Hea
             vendor = event.vendor
         if event.language:
             language = event.language
+        if event.flow:
+            flow = event.flow
     return Header(
         interaction_id=interaction_id, customer_key=customer_key, channel=first.channel,
         direction=first.direction, intent=intent, kcr_task=kcr_task, capability=capability,
-        client=client, vendor=vendor, language=language, source=first.source,
+        client=client, vendor=vendor, language=language, source=first.source, flow=flow,
     )  # fmt: skip
 
 
 def performed_by(kind: str, performer_id: str, first: Event, events: Iterable[Event]) -> Performed:
     """What ``first``, and after it the events of the performer, told last of it."""
     model_version, site, location = first.model_version, first.site, first.location
-    employment, vendor = first.employment, first.vendor
+    employment, vendor, team = first.employment, first.vendor, first.team
     if performer_id:
         for event in events:
             if event.performer_id != performer_id:
@@ -62,7 +65,8 @@ def performed_by(kind: str, performer_id: str, first: Event, events: Iterable[Ev
             location = event.location or location
             employment = event.employment or employment
             vendor = event.vendor or vendor
-    return Performed(kind, performer_id, model_version, site, location, employment, vendor)
+            team = event.team or team
+    return Performed(kind, performer_id, model_version, site, location, employment, vendor, team)
 
 
 def credited(header: Header, queue: str, performed: Performed | None) -> Header:

@@ -110,6 +110,8 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     linked: bool | None = msgspec.field(name="ln", default=None)
     input_tokens: int | None = msgspec.field(name="ti", default=None)
     output_tokens: int | None = msgspec.field(name="to", default=None)
+    flow: str = msgspec.field(name="fl", default="")
+    team: str = msgspec.field(name="te", default="")
 
     @property
     def order(self) -> tuple[int, int, int, str]:

@@ -16,7 +16,7 @@ from pipeline.folds.rows import CasePart, ContactRow, Folded, Link, Row
 from pipeline.folds.silence import Silence
 from pipeline.folds.telling import Telling
 
-CODE_VERSION = 5
+CODE_VERSION = 6
 """Version of the rules of this fold; a higher one replaces the rows of a lower one."""
 
 _ASIDE: Final = JUDGING | OF_CASES | {LINKING}

@@ -19,7 +19,7 @@ from typing import Any, Final, NamedTuple
 from pipeline.folds.rows import BotSession, ContactRow, Folded, Row
 from schemas.facts import Contact, Header, Journey
 
-CODE_VERSION = 3
+CODE_VERSION = 4
 """Version of the rules of this fold."""
 
 JOURNEY_GAP_MS = 7 * 86_400_000
@@ -204,6 +204,8 @@ def _credited(contact: ContactRow, session: BotSession) -> Header:
         performer_kind="bot",
         performer_id=session.performer_id,
         model_version=session.model_version,
+        flow=session.flow,
+        team=session.team,
     )
 
 
@@ -267,6 +269,7 @@ def _journey(contacts: Sequence[ContactRow]) -> Journey:
             site=last.header.site,
             location=last.header.location,
             employment=last.header.employment,
+            team=last.header.team,
         )
     authentications, transfers, without_context, info_repeats, wait_ms = (
         sum(column) for column in zip(*map(_COUNTS, contacts), strict=True)
@@ -297,4 +300,5 @@ def _journey(contacts: Sequence[ContactRow]) -> Journey:
         first_performer_kind=first.header.performer_kind,
         first_performer_id=first.header.performer_id,
         first_model_version=first.header.model_version,
+        first_team=first.header.team,
     )

@@ -19,7 +19,7 @@ MILLION: Final = 1_000_000
 
 _TOLD: Final = (
     "queue", "intent", "performer_kind", "performer_id", "model_version", "kcr_task", "capability",
-    "client", "vendor", "site", "location", "employment", "language",
+    "client", "vendor", "site", "location", "employment", "language", "flow", "team",
 )  # fmt: skip
 """Dimensions in which a judgement's own word wins over what is known of the interaction."""
 

@@ -102,4 +102,6 @@ def header_of_performer(event: Event) -> Header:
         employment=event.employment,
         language=event.language,
         source=event.source,
+        flow=event.flow,
+        team=event.team,
     )

@@ -18,7 +18,7 @@ from pipeline.folds.standing import effective, moments
 from pipeline.folds.working_time import working_time
 from schemas.facts import PerformerStateInterval
 
-CODE_VERSION = 3
+CODE_VERSION = 4
 """Version of the rules of this fold."""
 
 

@@ -8,7 +8,7 @@ from pipeline.folds.event import Event
 from pipeline.folds.rows import Folded, Row
 from schemas.facts import DIMENSIONS, Header, PlanItem
 
-CODE_VERSION = 1
+CODE_VERSION = 2
 """Version of the rules of this fold."""
 
 

@@ -29,6 +29,8 @@ class BotSession(msgspec.Struct, frozen=True, array_like=True):
     left: bool
     outcome: str = ""
     turns: int = 0
+    flow: str = ""
+    team: str = ""
 
 
 class ContactRow(msgspec.Struct, frozen=True, array_like=True, tag="contact"):

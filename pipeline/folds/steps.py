@@ -44,13 +44,20 @@ def _bot_started(story: Story, event: Event) -> None:
     if current is not None:
         performer = event.performer_id or "bot"
         if current.performer_id == performer and current.leg_id == event.leg_id:
+            current.flow = event.flow or current.flow
             return
         story.end_bot(current, event.occurred_ms, "ended")
     _start_bot(story, event)
 
 
 def _start_bot(story: Story, event: Event) -> Stint:
-    bot = Stint(event, event.performer_kind or "bot", event.performer_id or "bot", "direct")
+    bot = Stint(
+        event,
+        event.performer_kind or "bot",
+        event.performer_id or "bot",
+        "direct",
+        flow=event.flow,
+    )
     story.stints.append(bot)
     return bot
 
@@ -62,7 +69,7 @@ def _bot_turn(story: Story, event: Event) -> None:
         bot = story.last_bot()
     if bot is None:
         bot = _start_bot(story, event)
-    bot.use_tokens(event)
+    bot.step(event)
     if event.user_turn is False:
         story.last_activity_ms = max(story.last_activity_ms, event.occurred_ms)
     else:
@@ -78,7 +85,7 @@ def _handoff(story: Story, event: Event) -> None:
     if bot.handoff_ms is None:
         bot.handoff_ms = event.occurred_ms
     bot.context_ok = event.context_ok
-    bot.use_tokens(event)
+    bot.step(event)
     story.end_bot(bot, event.occurred_ms, "handoff")
 
 
@@ -92,7 +99,7 @@ def _bot_ended(story: Story, event: Event) -> None:
             return
         if bot.bot_outcome in ("", "ended"):
             bot.bot_outcome = outcome
-    bot.use_tokens(event)
+    bot.step(event)
     if outcome == "handoff" and bot.handoff_ms is None:
         bot.handoff_ms = event.occurred_ms
     story.end_bot(bot, event.occurred_ms, outcome)

@@ -59,6 +59,7 @@ class Stint:
     no_match_turns: int = 0
     no_input_turns: int = 0
     confidences_micro: list[int] = field(default_factory=list)
+    flow: str = ""
     input_tokens: int = 0
     output_tokens: int = 0
     bot_outcome: str = ""
@@ -107,8 +108,9 @@ class Stint:
         if event.confidence_micro is not None:
             self.confidences_micro.append(event.confidence_micro)
 
-    def use_tokens(self, event: Event) -> None:
-        """Add what the models of a bot read and wrote for one of its steps."""
+    def step(self, event: Event) -> None:
+        """Hear of one step of a bot: the flow it runs, what its models read and wrote for it."""
+        self.flow = event.flow or self.flow
         self.input_tokens += event.input_tokens or 0
         self.output_tokens += event.output_tokens or 0
 

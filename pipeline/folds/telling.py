@@ -113,18 +113,26 @@ class Telling:
 
     def performed_by(self, stint: Stint | None, queue: str) -> Header:
         """The header, credited to the performer of ``stint``."""
-        if stint is None:
-            return credited(self.header, queue, None)
+        return credited(self.header, queue, None if stint is None else self.performed(stint))
+
+    def performed(self, stint: Stint) -> Performed:
+        """What is known of the performer of ``stint``."""
         performed = self._performed.get(stint)
         if performed is None:
             performed = performed_by(stint.kind, stint.performer_id, stint.event, self.events)
             self._performed[stint] = performed
-        return credited(self.header, queue, performed)
+        return performed
 
     def _queue_segment(self, stay: Stay) -> QueueSegment:
         header = self.performed_by(stay.answered_by, stay.event.queue)
-        if stay.event.capability not in ("", header.capability):
-            header = header._replace(capability=stay.event.capability)
+        event = stay.event
+        if event.capability or event.flow or event.team:
+            # What was asked for, routed by and waited for is said where the queue was entered.
+            header = header._replace(
+                capability=event.capability or header.capability,
+                flow=event.flow or header.flow,
+                team=event.team or header.team,
+            )
         return QueueSegment(
             header=header,
             leg_id=stay.event.leg_id or self.root_id,
@@ -159,8 +167,12 @@ class Telling:
 
     def _handling(self, stint: Stint) -> HandlingSegment:
         talk_ms, hold_ms, wrap_ms = self._durations(stint)
+        header = self.performed_by(stint, self.queue_of(stint))
+        if stint.is_bot and stint.flow != header.flow:
+            # Of several bots each answers for its own flow, also where it tells none.
+            header = header._replace(flow=stint.flow)
         return HandlingSegment(
-            header=self.performed_by(stint, self.queue_of(stint)),
+            header=header,
             leg_id=stint.leg_id or self.root_id,
             via=stint.via,
             accepted_ms=stint.event.occurred_ms,
@@ -295,6 +307,8 @@ class Telling:
                     left=stint.bot_outcome in ("left", "timed_out"),
                     outcome=stint.bot_outcome,
                     turns=stint.turns,
+                    flow=stint.flow,
+                    team=self.performed(stint).team,
                 )
                 for stint in self.story.stints
                 if stint.is_bot

@@ -107,6 +107,8 @@ def _answers(name: str, surveys: Iterable[Fact]) -> Iterator[Fact]:
 
 def _wait(stay: Fact) -> str:
     where = stay["queue"] or "a queue"
+    if stay["team"]:
+        where += f" of team {stay['team']}"
     if stay["outcome"] == "waiting":
         return f"waits in {where}"
     waited = f"waits {_span(stay['wait_ms'])}" if stay["wait_ms"] is not None else "waits"
@@ -127,6 +129,10 @@ def _stint(stint: Fact) -> str:
     who = f"{stint['performer_kind']} {stint['performer_id'] or 'unknown'}"
     if stint["performer_kind"] == "bot" and stint["model_version"]:
         who += f" {stint['model_version']}"
+    if stint["performer_kind"] == "bot" and stint["flow"]:
+        who += f" in flow {stint['flow']}"
+    if stint["team"]:
+        who += f" of team {stint['team']}"
     if stint["left_ms"] is None:
         return f"{who} serves"
     text = f"{who} serves {_span(stint['left_ms'] - stint['accepted_ms'])}"

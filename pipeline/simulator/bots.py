@@ -12,6 +12,8 @@ from pipeline.simulator.timeline import Event
 
 IDLE_SECONDS: Final = (600.0, 900.0)
 """Silence after which a bot gives up; well below the longest silence of a bot session."""
+WELCOME: Final = "welcome"
+"""Flow that a bot begins with; what the customer wants leads to another one."""
 NEW_VERSION_GAIN: Final = 0.9
 """The newer version hands off this often against the older one."""
 
@@ -39,10 +41,11 @@ class Bots:
         version = next(name for name, cumulated in BOT_VERSIONS if chance < cumulated)
         bot_id = f"bot-{contact.channel.name}"
         who: Event = {"performer_kind": "bot", "performer_id": bot_id, "model_version": version}
-        center.timeline.emit(at_ms, "bot_started", base, who)
+        center.timeline.emit(at_ms, "bot_started", base, who, {"flow": WELCOME})
         silent = center.chance(center.config.silent_bot_share)
         outcome = "left" if silent else self._outcome(contact, version)
         turns = 0 if silent else self._exchanges(outcome)
+        who = {**who, "flow": base.get("intent", WELCOME) if turns else WELCOME}
         last_ms = at_ms + center.between_ms(1, 4)
         user_turns = 0
         for turn in range(turns):

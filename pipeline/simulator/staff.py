@@ -28,10 +28,13 @@ GOLDEN: Final = 0.6180339887498949
 
 
 @cache
-def _traits(client: str, site: str, location: str, employment: str, vendor: str | None) -> Event:
+def _traits(
+    client: str, site: str, location: str, employment: str, team: str, vendor: str | None
+) -> Event:
     """Fields of all agents alike; one dict for all of them, never changed."""
     fields: Event = {
         "client": client, "site": site, "location": location, "employment": employment,
+        "team": team,
     }  # fmt: skip
     if vendor is not None:
         fields["vendor"] = vendor
@@ -120,6 +123,7 @@ class Staff:
             f"site-{number % 3 + 1}",
             "home" if gig or number % 5 == 0 else "site",
             "gig" if gig else "employed",
+            f"{queue}-{media}-{position % 2 + 1}",
             "vendor-a" if number % 2 == 0 else None,
         )
         self.agents.append(

@@ -13,6 +13,7 @@ from schemas.platforms._connect_common import (
     contact_id,
     performer_of,
     root_id,
+    team_of,
     via,
 )
 from schemas.platforms.base import BadPayload, Parsed, epoch_ms, make_event, stable_id, type_name
@@ -46,9 +47,12 @@ def agent_event(event: Node) -> Parsed:
     """
     told_at = event.needed_time("EventTimestamp")
     now, before = event.node("CurrentAgentSnapshot"), event.node("PreviousAgentSnapshot")
-    performer = {"performer_kind": "human", "performer_id": agent_performer(event)}
+    snapshot = now or before
+    about = snapshot.node("Configuration") if snapshot else None
+    team = team_of(about.node("AgentHierarchyGroups")) if about else None
+    performer = {"performer_kind": "human", "performer_id": agent_performer(event), "team": team}
     events = [
-        *_state_change(event, now, before, told_at),
+        *_state_change(event, now, before, told_at, team),
         *_contacts(now, before, told_at, performer),
     ]
     if events:
@@ -57,7 +61,7 @@ def agent_event(event: Node) -> Parsed:
 
 
 def _state_change(
-    event: Node, now: Node | None, before: Node | None, told_at: datetime
+    event: Node, now: Node | None, before: Node | None, told_at: datetime, team: str | None
 ) -> list[InteractionEvent]:
     state, previous = _state(now), _state(before)
     status = now.node("AgentStatus") if now else None
@@ -79,6 +83,7 @@ def _state_change(
             channel="other",
             performer_kind="human",
             performer_id=performer,
+            team=team,
             state=state,
             reason=status.text("Name") if status and state == "away" else None,
         )

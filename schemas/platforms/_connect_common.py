@@ -61,6 +61,15 @@ def performer_of(arn: str | None) -> str | None:
     return arn.rpartition("/agent/")[2] if arn else None
 
 
+def team_of(groups: Node | None) -> str | None:
+    """Agent's team: the group at the lowest level of the hierarchy, by its name, else its ARN."""
+    for level in ("Level5", "Level4", "Level3", "Level2", "Level1") if groups else ():
+        group = groups.node(level) if groups else None
+        if group:
+            return group.text("GroupName") or group.text("Name") or group.text("ARN")
+    return None
+
+
 def ended_by(contact: Node) -> str:
     """Who ended a contact; newer events and records say so."""
     return _ENDED_BY.get(contact.upper("DisconnectReason"), "unknown")

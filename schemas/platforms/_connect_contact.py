@@ -13,6 +13,7 @@ from schemas.platforms._connect_common import (
     Leg,
     ended_by,
     performer_of,
+    team_of,
     via,
 )
 from schemas.platforms.base import Parsed, epoch_ms, type_name
@@ -185,4 +186,8 @@ def _queue(queue: Node | None) -> dict[str, Any]:
 
 def _agent(agent: Node) -> dict[str, Any]:
     performer = performer_of(agent.text("ARN") or agent.text("AgentArn"))
-    return {"performer_kind": "human", "performer_id": performer or agent.text("Username")}
+    return {
+        "performer_kind": "human",
+        "performer_id": performer or agent.text("Username"),
+        "team": team_of(agent.node("HierarchyGroups")),
+    }

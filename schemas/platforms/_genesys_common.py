@@ -127,15 +127,17 @@ class Conversation:
         )
 
 
-def agent(user: str | None) -> dict[str, Any]:
+def agent(user: str | None, team: str | None = None) -> dict[str, Any]:
     """Fields of an event in which a human takes part."""
-    return {"performer_kind": "human", "performer_id": user}
+    return {"performer_kind": "human", "performer_id": user, "team": team}
 
 
 def bot(flow: Node | None) -> dict[str, Any]:
-    """Fields of an event in which a flow takes part."""
+    """Fields of an event in which a flow takes part: it is the performer, too."""
+    flow_id = flow.text("flowId") if flow else None
     return {
         "performer_kind": "bot",
-        "performer_id": (flow.text("flowId") if flow else None) or "flow",
+        "performer_id": flow_id or "flow",
+        "flow": flow_id,
         "model_version": flow.text("flowVersion") if flow else None,
     }

@@ -49,6 +49,7 @@ class _Session:
         self.node = node
         self.purpose = word(participant, "purpose")
         self.user = participant.text("userId") or node.text("selectedAgentId")
+        self.team = participant.text("teamId")
         self.id = node.text("sessionId") or participant.text("participantId") or self.purpose
         self.segments = sorted(map(_Segment, node.nodes("segments")), key=lambda s: s.start)
         # Talk and hold are told in parts where there were several.
@@ -183,7 +184,7 @@ class _Story:
         if answer:
             wait_ms = answer.metric("tAnswered")
             accepted = answer.serving[0].start
-            fields |= {"via": "queue", "wait_ms": wait_ms, **agent(answer.user)}
+            fields |= {"via": "queue", "wait_ms": wait_ms, **agent(answer.user, answer.team)}
             yield self._tell("accepted", accepted, *slot, **fields)
         elif session.end:
             transferred = word(session.last, "disconnectType") == "TRANSFER"
@@ -203,7 +204,7 @@ class _Story:
             yield self._tell("bot_ended", session.end, session.id, "bot_ended", **fields)
 
     def _agent(self, session: _Session) -> Iterator[InteractionEvent]:
-        fields = {"queue": session.queue, **agent(session.user)}
+        fields = {"queue": session.queue, **agent(session.user, session.team)}
         for number, segment in enumerate(session.segments):
             slot = (session.id, str(number))
             if segment.type == "ALERT":

@@ -19,7 +19,8 @@ conversation is resolved. One change comes as ``conversation_updated`` and again
 an event's id is made of the conversation, the attribute, its two values and the time.
 
 Key and interaction: inbox and display id of the conversation. An inbox belongs to one account, and
-its id stands in every event, which the account's does not. A queue is the team, else the inbox; an
+its id stands in every event, which the account's does not. A queue is the team, else the inbox. A
+team is that of the conversation when it waits or is taken; whose team an agent is in is not told. An
 agent goes by the id, a bot by the name ``agent_bot``. The customer is the contact. Text, names and
 addresses are not read. Time: when the change was stored (``updated_at``), else ``timestamp``, which
 is that of the last message.
@@ -62,6 +63,7 @@ _CHANNELS: Final = {
     "whatsapp": "whatsapp", "line": "line", "sms": "sms", "twiliosms": "sms",
 }  # fmt: skip
 _MESSAGE_TYPES: Final = ("incoming", "outgoing", "activity", "template")
+_WITH_TEAM: Final = frozenset({"queued", "accepted"})
 _BEYOND_CALENDARS: Final = 1e15
 _UTC_TEXT: Final = re.compile(r"(.*[0-9]) UTC")
 
@@ -143,7 +145,7 @@ class _Told:
             interaction_id=self.identity,
             channel=self._channel,
             customer=self.customer,
-            **{"queue": self.queue, **fields},
+            **{"queue": self.queue, "team": self.team if kind in _WITH_TEAM else None, **fields},
         )
 
     def to_humans(self, via: str, *slot: str) -> InteractionEvent:

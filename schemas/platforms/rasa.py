@@ -5,6 +5,7 @@
 | session_started | bot_started |
 | user (typed, or a button ``/intent{...}``) | bot_turn of the user: intent, confidence, no_match |
 | bot | bot_turn of the bot |
+| flow_started, flow_resumed | bot_turn of the bot in this flow, patterns of Rasa left out |
 | action named in option ``handoff_actions`` | handoff |
 | pause | bot_ended (handoff): the bot stops answering, often right behind such an action |
 | any other action, and any other event | ignored by its event name |
@@ -13,6 +14,9 @@
 
 Key and interaction: ``sender_id``. It is per user and channel and never ends: what a session is,
 the fold decides, at a bot_started after silence. Nothing tells the end of a conversation.
+
+A handoff is told of the flow that began or went on last: the end of a flow begins no other. Rasa's
+own flows, its patterns, repair what was said in the flow before, and are not told.
 
 ``no_match`` is true for intent ``nlu_fallback``. Text, slots and entities are not read. The
 customer is sender and channel together; ``default``, the sender of a shell, is nobody. Only events
@@ -49,6 +53,8 @@ from schemas.platforms.records import Oversized
 
 SOURCE: Final = "rasa"
 NO_MATCH_INTENT: Final = "nlu_fallback"
+PATTERN: Final = "pattern_"
+"""Begins the names of the flows that are Rasa's own."""
 
 _CHANNELS: Final = {
     "callback": "web_chat", "chatroom": "web_chat", "cmdline": "web_chat", "rasa": "web_chat",
@@ -109,11 +115,22 @@ def _convert(native: dict[str, Any], options: Options) -> Parsed:
         return _parsed(native, "bot_turn", user_turn=True, **_understood(native))
     if name == "bot":
         return _parsed(native, "bot_turn", user_turn=False)
+    if name in {"flow_started", "flow_resumed"}:
+        return _flow(native, name)
     if name == "action" and native.get("name") in options.handoff_actions:
         return _parsed(native, "handoff")
     if name == "pause":
         return _parsed(native, "bot_ended", outcome="handoff")
     return Parsed(ignored=(type_name(name),))
+
+
+def _flow(native: dict[str, Any], name: str) -> Parsed:
+    flow = native.get("flow_id")
+    if not isinstance(flow, str) or not flow:
+        raise BadPayload("invalid_event", "flow_id: expected text")
+    if flow.startswith(PATTERN):
+        return Parsed(ignored=(f"{name}:pattern",))
+    return _parsed(native | {"name": flow}, "bot_turn", user_turn=False, flow=flow)
 
 
 def _understood(native: dict[str, Any]) -> dict[str, Any]:

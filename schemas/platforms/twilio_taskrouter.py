@@ -21,8 +21,9 @@ trusted.
 
 Key and interaction: ``conversations.conversation_id`` of the task's attributes, else the call or
 channel inside them, else the task. Leg: the reservation, else the task. A queue goes by its name,
-an agent by the worker's id. Hold is not told: TaskRouter does not know the call. Time:
-``TimestampMs``, else ``Timestamp``, which is the epoch in seconds or ISO 8601.
+an agent by the worker's id. The flow is the workflow, the team ``team_name`` of the worker's
+attributes. Hold is not told: TaskRouter does not know the call. Time: ``TimestampMs``, else
+``Timestamp``, which is the epoch in seconds or ISO 8601.
 
 An event's id is made of ``Sid`` of the native event, or ``id`` of the CloudEvent; the end of a
 task, told several times, has one id, and what says most of it the higher ``record_version``.
@@ -142,6 +143,12 @@ class _Told:
         return self._needed("workersid", "WorkerSid")
 
     @property
+    def team(self) -> str | None:
+        attributes = self._json_attributes("workerattributes", "WorkerAttributes")
+        team = attributes.get("team_name")
+        return team if isinstance(team, str) and team else None
+
+    @property
     def conversation(self) -> str:
         attributes = self._attributes
         inner = attributes.get("conversations")
@@ -157,13 +164,16 @@ class _Told:
         return value
 
     def _task_attributes(self) -> dict[str, Any]:
-        """Attributes of the task, which are JSON inside of a text."""
-        raw = self.inner.raw("taskattributes")
+        return self._json_attributes("taskattributes", "TaskAttributes")
+
+    def _json_attributes(self, name: str, shown: str) -> dict[str, Any]:
+        """Attributes, which are JSON inside of a text."""
+        raw = self.inner.raw(name)
         if isinstance(raw, str) and raw.strip():
             try:
                 raw = decode_json(raw.encode("utf-8", "replace"))
             except BadPayload:
-                raise BadPayload("invalid_event", "TaskAttributes: expected JSON") from None
+                raise BadPayload("invalid_event", f"{shown}: expected JSON") from None
         return raw if isinstance(raw, dict) else {}
 
     def _text_attribute(self, *names: str) -> str:
@@ -188,13 +198,15 @@ class _Told:
             channel=_CHANNELS.get(name.casefold(), "other"),
             direction="outbound" if outbound else "inbound",
             queue=self.inner.text("taskqueuename") or self.inner.text("taskqueuesid"),
+            flow=self.inner.text("workflowname") or self.inner.text("workflowsid"),
             customer=customer_id(customer.removeprefix("whatsapp:")),
             **fields,
         )
 
     def of_worker(self, kind: str, **fields: Any) -> InteractionEvent:
         """Build an event in which the worker takes part."""
-        return self.event(kind, performer_kind="human", performer_id=self.worker, **fields)
+        who = {"performer_kind": "human", "performer_id": self.worker, "team": self.team}
+        return self.event(kind, **who, **fields)
 
 
 def _joined(fields: dict[str, Any]) -> dict[str, Any]:
@@ -225,6 +237,7 @@ def _state(told: _Told) -> InteractionEvent:
         channel="other",
         performer_kind="human",
         performer_id=told.worker,
+        team=told.team,
         state=state,
         reason=name if state == "away" else None,
     )

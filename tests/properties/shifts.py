@@ -26,6 +26,7 @@ def states(draw: st.DrawFn) -> Row:
         "interaction_id": f"performer:{agent}", "performer_id": agent,
         "queue": draw(st.sampled_from(["", "", "sales", "help"])),
         "location": draw(st.sampled_from([None, "site", "home"])),
+        "team": draw(st.sampled_from([None, "north", "south"])),
     }  # fmt: skip
     if state in ("available", "away"):
         row["logs_in"] = draw(st.sampled_from([None, False]))

@@ -27,6 +27,8 @@ _TURNS: st.SearchStrategy[Row] = st.sampled_from(
     [{}, {"confidence": 0.9}, {"confidence": 0.2, "no_match": True}, {"no_input": True}]
 )
 _FATES = st.sampled_from(["accepted", "accepted", "accepted", "abandoned", "left_queue", ""])
+_FLOWS: st.SearchStrategy[Row] = st.sampled_from([{}, {}, {"flow": "menu"}, {"flow": "refund"}])
+_TEAMS: st.SearchStrategy[Row] = st.sampled_from([{}, {}, {"team": "north"}, {"team": "south"}])
 _MOVES = st.sampled_from([0, 0, 0, 0, -60, -1, 1, 60])
 _STRAYS = st.sampled_from(
     ["hold", "resume", "accepted", "completed", "queued", "left", "abandoned", "wrapup_ended",
@@ -52,12 +54,12 @@ def contacts(draw: st.DrawFn, name: str) -> list[Row]:
     handed_over = True
     if draw(st.booleans()):
         bot = {"performer_kind": "bot", "performer_id": "robo"}
-        tell("bot_started", **bot)
+        tell("bot_started", **draw(_TEAMS), **draw(_FLOWS), **bot)
         for _ in range(draw(st.integers(0, 3))):
             pause()
             heard = draw(_TURNS)
             tokens = draw(st.sampled_from([{}, {"input_tokens": 900, "output_tokens": 70}]))
-            tell("bot_turn", user_turn=draw(st.booleans()), **heard, **tokens, **bot)
+            tell("bot_turn", user_turn=draw(st.booleans()), **heard, **tokens, **draw(_FLOWS), **bot)
             if draw(st.integers(0, 3)) == 0:
                 tell("authenticated")
         pause()
@@ -70,7 +72,7 @@ def contacts(draw: st.DrawFn, name: str) -> list[Row]:
     if handed_over:
         due = draw(st.sampled_from([None, None, at + 60, at + 1200]))
         promise = {} if due is None else {"due_at": START + timedelta(seconds=due)}
-        tell("queued", queue=queue, **promise)
+        tell("queued", queue=queue, **promise, **draw(_FLOWS), **draw(_TEAMS))
         pause(40)
         if draw(st.booleans()):
             tell("ringing", performer_id=draw(st.sampled_from(AGENTS)))
@@ -79,7 +81,7 @@ def contacts(draw: st.DrawFn, name: str) -> list[Row]:
                 tell("declined", performer_id=draw(st.sampled_from(AGENTS)))
         fate = draw(_FATES)
         if fate == "accepted":
-            tell("accepted", queue=queue, performer_id=agent)
+            tell("accepted", queue=queue, performer_id=agent, **draw(_TEAMS))
             for kind in draw(st.sampled_from([(), (), ("authenticated",), ("info_repeated",)])):
                 tell(kind)
             for _ in range(draw(st.integers(0, 2))):
@@ -92,7 +94,7 @@ def contacts(draw: st.DrawFn, name: str) -> list[Row]:
                 kind = draw(st.sampled_from(["warm", "blind"]))
                 tell("transfer", performer_id=agent, to_performer_id=other, transfer_kind=kind)
                 tell("left", performer_id=agent)
-                tell("accepted", via="transfer", performer_id=other)
+                tell("accepted", via="transfer", performer_id=other, **draw(_TEAMS))
                 agent = other
             pause()
             resolved = draw(st.sampled_from([None, True, False]))

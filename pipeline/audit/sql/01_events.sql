@@ -57,6 +57,8 @@ FROM
         ifNull(toString(site), '') AS site,
         ifNull(toString(location), '') AS location,
         ifNull(toString(employment), '') AS employment,
+        ifNull(toString(flow), '') AS flow,
+        ifNull(toString(team), '') AS team,
         ifNull(toString(via), '') AS via,
         ifNull(toString(reason), '') AS reason,
         ifNull(toString(transfer_kind), '') AS transfer_kind,

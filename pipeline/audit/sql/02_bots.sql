@@ -11,7 +11,7 @@ WITH
     (
         SELECT
             interaction_id, place, event_id, kind, at_ms, at_ms AS over_ms, leg, queue, outcome, ended_by, resolved, context_ok,
-            if(performer = '', 'bot', performer) AS bot, model_version, user_turn, no_match, no_input, confidence_micro,
+            if(performer = '', 'bot', performer) AS bot, model_version, flow, user_turn, no_match, no_input, confidence_micro,
             input_tokens, output_tokens,
             multiIf(
                 kind = 'bot_ended', if(outcome = '', 'ended', outcome),
@@ -25,7 +25,7 @@ WITH
             OR (kind = 'accepted' AND performer_kind != 'bot')
         UNION ALL
         SELECT
-            interaction_id, place, '', 'lost', lost_ms, sign_ms, '', '', '', '', NULL, NULL, '', '', NULL, NULL, NULL, NULL, 0, 0, 'timed_out'
+            interaction_id, place, '', 'lost', lost_ms, sign_ms, '', '', '', '', NULL, NULL, '', '', '', NULL, NULL, NULL, NULL, 0, 0, 'timed_out'
         FROM lost
     ),
     spoken AS
@@ -84,6 +84,7 @@ WITH
             argMin(leg, place) AS leg,
             argMin(bot, place) AS performer,
             argMin(model_version, place) AS own_version,
+            argMaxIf(flow, place, flow != '' AND kind IN ('bot_started', 'bot_turn', 'handoff', 'bot_ended')) AS own_flow,
             argMin(queue, place) AS queue,
             min(at_ms) AS started_ms,
             countIf(kind = 'bot_turn' AND user_turn IS DISTINCT FROM false) AS turns,

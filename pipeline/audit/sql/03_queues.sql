@@ -64,7 +64,7 @@ WITH
         GROUP BY interaction_id, queue, at_ms
     )
 SELECT
-    stays.interaction_id AS interaction_id, place, event_id, leg, stays.queue AS queue, capability, at_ms AS entered_ms,
+    stays.interaction_id AS interaction_id, place, event_id, leg, stays.queue AS queue, capability, flow, team, at_ms AS entered_ms,
     if(out_place = 18446744073709551615, 0, out_place) AS next_place,
     multiIf(
         next_place = 0, '',

@@ -83,6 +83,7 @@ WITH
             argMaxIf(client, place, client != '') AS client,
             argMaxIf(vendor, place, vendor != '') AS vendor,
             argMaxIf(language, place, language != '') AS language,
+            argMaxIf(flow, place, flow != '') AS flow,
             argMinIf(queue, place, kind IN ('queued', 'accepted') AND queue != '') AS entry_queue,
             countIf(kind = 'transfer' AND performer_kind != 'bot') AS transfers,
             countIf(kind = 'transfer' AND performer_kind != 'bot' AND transfer_kind = 'blind') AS blind_transfers,
@@ -176,7 +177,7 @@ FROM ends;
 -- Stays and stints as they stand, ends by silence and by a new beginning of the platform included.
 CREATE TABLE stays ENGINE = Memory AS
 SELECT
-    s.interaction_id AS interaction_id, s.place AS place, event_id, leg, next_place, queue, s.capability AS capability, entered_ms, reason,
+    s.interaction_id AS interaction_id, s.place AS place, event_id, leg, next_place, queue, s.capability AS capability, s.flow AS flow, s.team AS team, entered_ms, reason,
     multiIf(
         told_outcome = 'lost', 'ended',
         told_outcome != '', told_outcome,
@@ -251,7 +252,7 @@ SELECT
     CAST(NULL, 'Nullable(Bool)') AS context_ok,
     CAST(NULL, 'Nullable(Int64)') AS handoff_accepted_ms,
     false AS handoff_abandoned,
-    '' AS own_version,
+    '' AS own_version, '' AS own_flow,
     unknown_end,
     toUInt64(0) AS no_match_turns, toUInt64(0) AS no_input_turns, toInt64(0) AS confidence_turns, toInt64(0) AS confidence_micro,
     CAST(NULL, 'Nullable(Int64)') AS lowest_confidence_micro, toInt64(0) AS input_tokens, toInt64(0) AS output_tokens
@@ -273,7 +274,7 @@ SELECT
     context_ok,
     if(next_step = 'accepted', toNullable(next_ms), NULL) AS handoff_accepted_ms,
     next_step = 'abandoned' AS handoff_abandoned,
-    own_version,
+    own_version, own_flow,
     false AS unknown_end,
     no_match_turns, no_input_turns, confidence_turns, confidence_micro, lowest_confidence_micro, input_tokens, output_tokens
 FROM bot_parts
@@ -290,6 +291,7 @@ SELECT
     argMaxIf(site, place, site != '') AS site,
     argMaxIf(location, place, location != '') AS location,
     argMaxIf(employment, place, employment != '') AS employment,
+    argMaxIf(team, place, team != '') AS team,
     argMaxIf(vendor, place, vendor != '') AS vendor
 FROM told
 WHERE performer != ''

@@ -7,7 +7,7 @@ SELECT
     if(t.model_version != '', t.model_version, last_version) AS model_version,
     kcr_task, capability, client,
     if(t.vendor != '', t.vendor, whole.vendor) AS vendor,
-    t.site AS site, t.location AS location, t.employment AS employment, language, source,
+    t.site AS site, t.location AS location, t.employment AS employment, language, source, flow, t.team AS team,
     started_ms, ended_ms, closed_ms, ended_by, resolved, stint_count > 0 AS handled, handled_by, abandoned,
     toInt64(stint_count) AS stints, toInt64(transfers) AS transfers, toInt64(bot_sessions) AS bot_sessions,
     toInt64(handoffs) AS handoffs, toInt64(contexts_lost) AS handoffs_without_context,
@@ -37,6 +37,8 @@ SELECT
     if(t.model_version != '', t.model_version, own_version) AS model_version,
     kcr_task, capability, client, if(t.vendor != '', t.vendor, w.vendor) AS vendor,
     t.site AS site, t.location AS location, t.employment AS employment, language, source,
+    -- Of several bots each answers for its own flow, also where it tells none.
+    if(s.performer_kind = 'bot', own_flow, w.flow) AS flow, t.team AS team,
     if(leg = '', s.interaction_id, leg) AS leg_id, via, accepted_ms, left_ms, s.closed_ms AS closed_ms,
     s.talk_ms AS talk_ms, s.hold_ms AS hold_ms, s.wrap_ms AS wrap_ms,
     if(s.talk_ms IS NULL, NULL, least(consulted_ms, s.talk_ms)) AS consult_ms,
@@ -56,7 +58,7 @@ LEFT JOIN repetitions ON repetitions.interaction_id = s.interaction_id
 UNION ALL
 SELECT
     t.interaction_id, d.customer_key, d.channel, d.direction, t.queue, d.intent, t.performer_kind, t.performer, p.model_version,
-    d.kcr_task, d.capability, d.client, if(p.vendor != '', p.vendor, d.vendor), p.site, p.location, p.employment, d.language, d.source,
+    d.kcr_task, d.capability, d.client, if(p.vendor != '', p.vendor, d.vendor), p.site, p.location, p.employment, d.language, d.source, d.flow, p.team,
     if(leg = '', t.interaction_id, leg), 'wrap_only', at_ms - assumeNotNull(t.wrap_ms), at_ms - t.wrap_ms, at_ms,
     0, ifNull(t.hold_ms, 0), t.wrap_ms, 0, false, false, '', 0, '', NULL, NULL, NULL, false, false, false, 0, 0, 0, 0, NULL, 0, 0, place, event_id
 FROM told AS t
@@ -67,7 +69,7 @@ INNER JOIN
         argMinIf(direction, place, acts) AS direction, argMinIf(source, place, acts) AS source, argMaxIf(intent, place, intent != '') AS intent,
         argMaxIf(kcr_task, place, kcr_task != '') AS kcr_task, argMaxIf(capability, place, capability != '') AS capability,
         argMaxIf(client, place, client != '') AS client, argMaxIf(vendor, place, vendor != '') AS vendor,
-        argMaxIf(language, place, language != '') AS language
+        argMaxIf(language, place, language != '') AS language, argMaxIf(flow, place, flow != '') AS flow
     FROM told
     GROUP BY interaction_id
     HAVING countIf(acts AND kind NOT IN ('wrapup_started', 'wrapup_ended')) = 0
@@ -91,11 +93,12 @@ SELECT
     w.kcr_task AS kcr_task, if(s.capability != '', s.capability, w.capability) AS capability, w.client AS client,
     if(h.interaction_id != '', h.vendor, w.vendor) AS vendor, h.site AS site, h.location AS location,
     h.employment AS employment, w.language AS language, w.source AS source,
+    if(s.flow != '', s.flow, w.flow) AS flow, if(s.team != '', s.team, h.team) AS team,
     if(s.leg = '', s.interaction_id, s.leg) AS leg_id, s.entered_ms AS entered_ms, s.left_ms AS left_ms, s.outcome AS outcome, s.reason AS reason,
     s.wait_ms AS wait_ms,
     arrayExists(bot -> bot.1 <= s.place AND (bot.2 = 0 OR bot.2 > s.place), pending.found) AS after_bot
 FROM stays AS s
-INNER JOIN (SELECT interaction_id, customer_key, channel, direction, intent, kcr_task, capability, client, vendor, language, source FROM whole) AS w
+INNER JOIN (SELECT interaction_id, customer_key, channel, direction, intent, kcr_task, capability, client, vendor, language, source, flow FROM whole) AS w
     ON w.interaction_id = s.interaction_id
 LEFT JOIN handling_segments AS h ON h.interaction_id = s.interaction_id AND h.place = s.next_place AND s.outcome = 'answered'
 LEFT JOIN pending ON pending.interaction_id = s.interaction_id;
@@ -158,9 +161,10 @@ SELECT
     w.intent AS intent, m.performer_kind AS performer_kind, m.performer AS performer_id, t.model_version AS model_version,
     w.kcr_task AS kcr_task, w.capability AS capability, w.client AS client, if(t.vendor != '', t.vendor, w.vendor) AS vendor,
     t.site AS site, t.location AS location, t.employment AS employment, w.language AS language, w.source AS source,
+    w.flow AS flow, t.team AS team,
     if(m.leg = '', m.interaction_id, m.leg) AS leg_id, offered_ms, missed_ms, reason
 FROM missed AS m
-INNER JOIN (SELECT interaction_id, customer_key, channel, direction, intent, kcr_task, capability, client, vendor, language, source FROM whole) AS w
+INNER JOIN (SELECT interaction_id, customer_key, channel, direction, intent, kcr_task, capability, client, vendor, language, source, flow FROM whole) AS w
     ON w.interaction_id = m.interaction_id
 LEFT JOIN traits AS t ON t.interaction_id = m.interaction_id AND t.performer = m.performer
 LEFT JOIN entries ON entries.interaction_id = m.interaction_id;

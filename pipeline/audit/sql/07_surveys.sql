@@ -48,7 +48,7 @@ SELECT
     if(t.model_version != '', t.model_version, k.kind.2) AS model_version,
     w.kcr_task AS kcr_task, w.capability AS capability, w.client AS client,
     if(t.vendor != '', t.vendor, w.vendor) AS vendor, t.site AS site, t.location AS location, t.employment AS employment,
-    w.language AS language, w.source AS source,
+    w.language AS language, w.source AS source, w.flow AS flow, t.team AS team,
     q.survey AS survey_id, s.credit AS credit, q.question AS question, q.scale AS scale, q.score AS score,
     q.sent_ms AS sent_ms, q.answered_ms AS answered_ms, ifNull(w.ended_ms, w.started_ms) AS interaction_ms
 FROM questions AS q

@@ -67,6 +67,8 @@ SELECT
     argMax(n.site, (n.started_ms, n.interaction_id)) AS site,
     argMax(n.location, (n.started_ms, n.interaction_id)) AS location,
     argMax(n.employment, (n.started_ms, n.interaction_id)) AS employment,
+    argMin(n.flow, (n.started_ms, n.interaction_id)) AS flow,
+    argMax(n.team, (n.started_ms, n.interaction_id)) AS team,
     argMin(n.language, (n.started_ms, n.interaction_id)) AS language,
     argMin(n.source, (n.started_ms, n.interaction_id)) AS source,
     min(n.started_ms) AS started_ms,
@@ -95,7 +97,8 @@ SELECT
     toInt64(sum(n.handoffs)) AS handoffs,
     argMin(n.performer_kind, (n.started_ms, n.interaction_id)) AS first_performer_kind,
     argMin(n.performer_id, (n.started_ms, n.interaction_id)) AS first_performer_id,
-    argMin(n.model_version, (n.started_ms, n.interaction_id)) AS first_model_version
+    argMin(n.model_version, (n.started_ms, n.interaction_id)) AS first_model_version,
+    argMin(n.team, (n.started_ms, n.interaction_id)) AS first_team
 FROM chained AS n
 GROUP BY n.journey_id;
 
@@ -124,14 +127,16 @@ WITH
         SELECT
             interaction_id, 'interaction' AS part, started_ms AS part_started_ms, ended_ms AS part_ended_ms, part_handed_off,
             part_left_bot, performer_kind AS part_kind, performer_id AS part_performer, model_version AS part_version,
+            flow AS part_flow, team AS part_team,
             '' AS bot_outcome, toInt64(0) AS turns
         FROM interactions
         LEFT JOIN bots USING (interaction_id)
         UNION ALL
         SELECT
             interaction_id, 'bot_session', accepted_ms, left_ms, handoff_ms IS NOT NULL, outcome IN ('left', 'timed_out'),
-            'bot', performer, own_version, outcome, toInt64(turns)
+            'bot', performer, own_version, own_flow, t.team, outcome, toInt64(turns)
         FROM stints
+        LEFT JOIN traits AS t USING (interaction_id, performer)
         WHERE performer_kind = 'bot'
     ),
     beside AS
@@ -155,7 +160,7 @@ WITH
 SELECT
     interaction_id, customer_key, channel, direction, queue, intent,
     part_kind AS performer_kind, part_performer AS performer_id, part_version AS model_version,
-    kcr_task, capability, client, vendor, site, location, employment, language, source,
+    kcr_task, capability, client, vendor, site, location, employment, language, source, part_flow AS flow, part_team AS team,
     part, part_started_ms AS started_ms, part_ended_ms AS ended_ms, handled, abandoned, resolved,
     transfers > 0 AS transferred, part_handed_off AS handed_off, part_left_bot AS left_bot,
     arrayReduce('minOrNull', arrayMap(c -> c.1, arrayFilter(c -> c.2 AND c.4, later))) AS next_same_intent_ms,

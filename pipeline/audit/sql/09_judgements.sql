@@ -33,6 +33,8 @@ WITH
             argMaxIf(location, place, location != '') AS location,
             argMaxIf(employment, place, employment != '') AS employment,
             argMaxIf(language, place, language != '') AS language,
+            argMaxIf(flow, place, flow != '') AS flow,
+            argMaxIf(team, place, team != '') AS team,
             argMax(form, place) AS form, argMax(form_version, place) AS form_version,
             argMax(evaluator_kind, place) AS evaluator_kind, argMax(evaluator_id, place) AS evaluator_id,
             argMax(sample_type, place) AS sample_type,
@@ -101,6 +103,8 @@ SELECT
     if(p.location != '', p.location, t.location) AS location,
     if(p.employment != '', p.employment, t.employment) AS employment,
     if(p.language != '', p.language, w.language) AS language,
+    if(p.flow != '', p.flow, w.flow) AS flow,
+    if(p.team != '', p.team, t.team) AS team,
     if(known_, w.source, first_said.3) AS source,
     w.interaction_id != '' AS known_,
     if(known_, ifNull(w.ended_ms, w.started_ms), first_ms) AS interaction_ms,
@@ -118,7 +122,7 @@ LEFT JOIN first_queues AS f ON f.interaction_id = p.interaction_id;
 CREATE TABLE evaluations ENGINE = Memory AS
 SELECT
     interaction_id, customer_key, channel, direction, queue, intent, performer_kind, performer_id, model_version, kcr_task, capability,
-    client, vendor, site, location, employment, language, source,
+    client, vendor, site, location, employment, language, source, flow, team,
     name AS evaluation_id, ifNull(form, '') AS form, ifNull(form_version, '') AS form_version,
     ifNull(evaluator_kind, 'human') AS evaluator_kind, ifNull(evaluator_id, '') AS evaluator_id, ifNull(sample_type, '') AS sample_type,
     customer_errors, business_errors, compliance_errors, non_critical_millionths, attributes,
@@ -134,7 +138,7 @@ WHERE kind = 'evaluation';
 CREATE TABLE ai_decisions ENGINE = Memory AS
 SELECT
     interaction_id, customer_key, channel, direction, queue, intent, performer_kind, performer_id, model_version, kcr_task, capability,
-    client, vendor, site, location, employment, language, source,
+    client, vendor, site, location, employment, language, source, flow, team,
     name AS decision_id, ifNull(action, '') AS action, confidence_millionths, claims,
     if(claims IS NULL OR supported_claims IS NULL, NULL, least(claims, supported_claims)) AS supported_claims,
     ifNull(acted_on, false) OR ifNull(human_verdict, '') != '' AS acted_on, ifNull(human_verdict, '') AS human_verdict,

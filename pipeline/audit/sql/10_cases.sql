@@ -16,6 +16,8 @@ SELECT
     argMaxIf(location, place, location != '') AS location,
     argMaxIf(employment, place, employment != '') AS employment,
     argMaxIf(language, place, language != '') AS language,
+    argMaxIf(flow, place, flow != '') AS flow,
+    argMaxIf(team, place, team != '') AS team,
     minIf(toNullable(at_ms), names) AS named_ms,
     countIf(tells) > 0 AS has_steps,
     minIf(at_ms, names OR tells) AS first_ms
@@ -72,7 +74,7 @@ WITH
             case_id AS case_,
             argMinIf(
                 (interaction_id, customer_key, channel, direction, queue, intent, kcr_task, capability, client, vendor, site, location, employment,
-                    language, source),
+                    language, source, flow, team),
                 (first_ms, interaction_id), has_steps
             ) AS home,
             count(named_ms) AS contacts,
@@ -84,6 +86,7 @@ SELECT
     home.1 AS interaction_id, home.2 AS customer_key, home.3 AS channel, home.4 AS direction, home.5 AS queue, home.6 AS intent,
     resolver.1 AS performer_kind, resolver.2 AS performer_id, '' AS model_version, home.7 AS kcr_task, home.8 AS capability,
     home.9 AS client, home.10 AS vendor, home.11 AS site, home.12 AS location, home.13 AS employment, home.14 AS language, home.15 AS source,
+    home.16 AS flow, home.17 AS team,
     case_ AS case_id, opened_ms, first_resolved_ms, resolved_ms, toInt64(resolutions) AS resolutions, toInt64(reopens) AS reopens,
     toInt64(contacts) AS contacts, greatest(last_ms, ifNull(last_named_ms, 0)) AS told_ms
 FROM openings

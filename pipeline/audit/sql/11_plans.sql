@@ -9,7 +9,7 @@ QUALIFY row_number() OVER (PARTITION BY interaction_id ORDER BY record_version D
 CREATE TABLE plans ENGINE = Memory AS
 SELECT
     '' AS interaction_id, '' AS customer_key, channel, direction, queue, intent, performer_kind, performer AS performer_id, model_version,
-    kcr_task, capability, client, vendor, site, location, employment, language, source,
+    kcr_task, capability, client, vendor, site, location, employment, language, source, flow, team,
     w.interaction_id AS plan_id, plan, activity, plan_version, owner,
     if(performer != '', concat(performer, ' ', kcr_task), '') AS subject,
     assumeNotNull(starts_ms) AS starts_ms, ends_ms, at_ms AS told_ms, assumeNotNull(value_micro) AS value_micro
@@ -46,14 +46,14 @@ WITH
                 ('channel', if(channel = 'other', '', channel)), ('queue', queue), ('intent', intent), ('performer_kind', performer_kind),
                 ('performer_id', performer_id), ('model_version', model_version), ('kcr_task', kcr_task), ('capability', capability),
                 ('client', client), ('vendor', vendor), ('site', site), ('location', location), ('employment', employment),
-                ('language', language)
+                ('language', language), ('flow', flow), ('team', team)
             ]) AS chooses
         FROM plans
         WHERE plan = 'rate'
     )
 SELECT
     w.interaction_id AS interaction_id, customer_key, channel, direction, queue, intent, performer_kind, performer_id, model_version,
-    kcr_task, capability, client, vendor, site, location, employment, language, source,
+    kcr_task, capability, client, vendor, site, location, employment, language, source, flow, team,
     leg_id, done.1 AS activity, plan_id AS rate_id, accepted_ms, assumeNotNull(closed_ms) AS closed_ms,
     greatest(assumeNotNull(closed_ms), rate_told_ms) AS told_ms,
     toInt64(done.2) AS work, value_micro AS rate_micro,
@@ -64,6 +64,6 @@ WHERE done.2 > 0 AND r.starts_ms <= w.accepted_ms AND ifNull(w.accepted_ms < r.e
     AND arrayAll(named -> has([
         ('channel', channel), ('queue', queue), ('intent', intent), ('performer_kind', performer_kind), ('performer_id', performer_id),
         ('model_version', model_version), ('kcr_task', kcr_task), ('capability', capability), ('client', client), ('vendor', vendor),
-        ('site', site), ('location', location), ('employment', employment), ('language', language)
+        ('site', site), ('location', location), ('employment', employment), ('language', language), ('flow', flow), ('team', team)
     ], named), chooses)
 QUALIFY row_number() OVER (PARTITION BY w.interaction_id, w.place, w.event_id, done.1 ORDER BY length(chooses) DESC, r.starts_ms DESC, plan_id DESC) = 1;

@@ -62,7 +62,7 @@ WITH changes AS
 SELECT
     '' AS interaction_id, '' AS customer_key, channel, 'inbound' AS direction, queue, '' AS intent,
     if(performer_kind = '', 'human', performer_kind) AS performer_kind, performer AS performer_id, model_version, kcr_task, capability, client,
-    vendor, site, location, employment, language, source,
+    vendor, site, location, employment, language, source, flow, team,
     state, reason, at_ms AS entered_ms,
     lead(toNullable(at_ms)) OVER (PARTITION BY who, queue ORDER BY word) AS left_ms
 FROM changes;
@@ -128,7 +128,7 @@ SELECT
     if(unknown_end, toNullable(greatest(accepted_ms, ifNull(w.ended_ms, 0))), left_ms) AS stint_left_ms,
     if(unknown_end, stint_left_ms, h.closed_ms) AS stint_closed_ms,
     (h.interaction_id, h.customer_key, h.channel, h.direction, queue, h.intent, performer_kind, performer_id, model_version, h.kcr_task,
-        h.capability, h.client, h.vendor, site, location, employment, h.language, h.source) AS header
+        h.capability, h.client, h.vendor, site, location, employment, h.language, h.source, h.flow, team) AS header
 FROM handling_segments AS h
 LEFT JOIN whole AS w ON w.interaction_id = h.interaction_id
 WHERE performer_id != '' AND performer_kind != 'bot';
@@ -137,7 +137,7 @@ CREATE TABLE shifts ENGINE = Memory AS
 SELECT
     performer AS who, if(activity = '', 'on_queue', activity) AS activity, assumeNotNull(starts_ms) AS starts_ms, assumeNotNull(ends_ms) AS ends_ms,
     ('', '', channel, 'inbound', queue, '', if(performer_kind = '', 'human', performer_kind), performer, model_version, kcr_task, capability,
-        client, vendor, site, location, employment, language, source) AS header
+        client, vendor, site, location, employment, language, source, flow, team) AS header
 FROM
 (
     SELECT *
@@ -268,9 +268,10 @@ WITH
             if(
                 told_by = 1,
                 (s.channel, s.queue, if(s.performer_kind = '', 'human', s.performer_kind), s.performer, s.model_version, s.kcr_task, s.capability,
-                    s.client, s.vendor, s.site, s.location, s.employment, s.language, s.source),
+                    s.client, s.vendor, s.site, s.location, s.employment, s.language, s.source, s.flow, s.team),
                 (other_header.3, other_header.5, other_header.7, other_header.8, other_header.9, other_header.10, other_header.11,
-                    other_header.12, other_header.13, other_header.14, other_header.15, other_header.16, other_header.17, other_header.18)
+                    other_header.12, other_header.13, other_header.14, other_header.15, other_header.16, other_header.17, other_header.18, other_header.19,
+                    other_header.20)
             ) AS header,
             (header, state, i.reason, logged_in, contacts, handling, activity, tracked, in_adherence, paid, exists) AS content
         FROM told_instants AS i
@@ -291,7 +292,7 @@ SELECT
     '' AS interaction_id, '' AS customer_key, header.1 AS channel, 'inbound' AS direction, header.2 AS queue, '' AS intent,
     header.3 AS performer_kind, header.4 AS performer_id, header.5 AS model_version, header.6 AS kcr_task, header.7 AS capability,
     header.8 AS client, header.9 AS vendor, header.10 AS site, header.11 AS location, header.12 AS employment, header.13 AS language,
-    header.14 AS source,
+    header.14 AS source, header.15 AS flow, header.16 AS team,
     at_ms AS entered_ms, left_ms, state, reason, logged_in, contacts, handling, activity, tracked, in_adherence, paid
 FROM stretches
 WHERE exists;
@@ -368,7 +369,7 @@ SELECT
     header.1 AS interaction_id, header.2 AS customer_key, header.3 AS channel, header.4 AS direction, header.5 AS queue, header.6 AS intent,
     header.7 AS performer_kind, header.8 AS performer_id, header.9 AS model_version, header.10 AS kcr_task, header.11 AS capability,
     header.12 AS client, header.13 AS vendor, header.14 AS site, header.15 AS location, header.16 AS employment, header.17 AS language,
-    header.18 AS source,
+    header.18 AS source, header.19 AS flow, header.20 AS team,
     accepted_ms, stint_closed_ms AS closed_ms, stint_closed_ms - accepted_ms AS session_ms,
     if(stint_closed_ms IS NULL, NULL, toNullable(share)) AS pro_rata_ms
 FROM (SELECT * FROM performer_stints WHERE is_contact) AS s

@@ -289,6 +289,42 @@ def test_a_contact_record_is_the_whole_story():
     assert key(json.dumps(RECORD).encode()) == b"c1"
 
 
+GROUPS = {
+    "Level1": {"GroupName": "Europe", "ARN": f"{ARN}/agent-group/1"},
+    "Level2": {"GroupName": "North", "ARN": f"{ARN}/agent-group/2"},
+    "Level3": None,
+}
+
+
+@pytest.mark.parametrize(
+    ("groups", "team"),
+    [
+        (GROUPS, "North"),
+        ({"Level1": {"ARN": f"{ARN}/agent-group/1"}}, f"{ARN}/agent-group/1"),
+        ({"Level1": {}}, None),
+        (None, None),
+    ],
+)
+def test_the_team_is_the_group_at_the_lowest_level(groups, team):
+    record = {**RECORD, "Agent": {**RECORD["Agent"], "HierarchyGroups": groups}}
+    teams = {(event.get("performer_id"), event.get("team")) for event in told(record)}
+    assert teams == {(None, None), ("a-1", team)}
+
+
+def test_agent_events_tell_the_team_too():
+    names = {level: group and {"Name": group["GroupName"]} for level, group in GROUPS.items()}
+    before, now = snapshot(), snapshot(contacts=[contact("CONNECTED")])
+    now["Configuration"]["AgentHierarchyGroups"] = names
+    found = told(agent_event(now, before))
+    assert [(event["kind"], event["team"]) for event in found] == [
+        ("performer_state", "North"),
+        ("accepted", "North"),
+    ]
+    before["Configuration"]["AgentHierarchyGroups"] = names
+    (gone,) = told(agent_event(None, before))
+    assert (gone["state"], gone["team"]) == ("offline", "North")
+
+
 def test_a_record_replaces_the_contact_events_of_its_contact():
     live = [
         detail("INITIATED"),

@@ -155,13 +155,25 @@ def told(native):
         ),
         (
             changed(changes={"team_id": (None, 3)}, team=3),
-            [{**COMMON, "queue": "team:3", "kind": "queued"}],
+            [{**COMMON, "queue": "team:3", "team": "team:3", "kind": "queued"}],
         ),
         (
             changed(changes={"team_id": (2, 3)}, team=3),
             [
                 {**COMMON, "queue": "team:3", "kind": "transfer"},
-                {**COMMON, "queue": "team:3", "kind": "queued"},
+                {**COMMON, "queue": "team:3", "team": "team:3", "kind": "queued"},
+            ],
+        ),
+        (
+            changed(changes={"assignee_id": (7, 8)}, assignee=8, team=3),
+            [
+                # Whose team the one before was in is not told.
+                {**agent(7), "queue": "team:3", "kind": "transfer"},
+                {**agent(7), "queue": "team:3", "kind": "left"},
+                {
+                    **agent(8), "queue": "team:3", "team": "team:3",
+                    "kind": "accepted", "via": "transfer",
+                },
             ],
         ),
         (message(), [{**BOT, "kind": "bot_turn", "user_turn": True}]),

@@ -75,6 +75,7 @@ def at(second):
                     "kind": "bot_started",
                     "performer_kind": "bot",
                     "performer_id": "f1",
+                    "flow": "f1",
                     "model_version": "3.0",
                     "occurred_at": at("01"),
                 }
@@ -343,6 +344,14 @@ def details(*natives):
     outcome = read("genesys_cloud", json.dumps(list(natives)).encode())
     assert outcome.refused == []
     return outcome
+
+
+def test_flows_and_teams_go_by_their_ids():
+    outcome = details(conversation(CALLER, IVR, STAY, {**AGENT, "teamId": "t1"}))
+    told_of = {(e.performer_kind, e.flow, e.team) for e in outcome.events if e.performer_id}
+    assert told_of == {("bot", "f1", None), ("human", None, "t1")}
+    of_bot, of_human = (fact.header for fact in outcome.facts("handling_segment"))
+    assert (of_bot.flow, of_bot.team, of_human.flow, of_human.team) == ("f1", "", "f1", "t1")
 
 
 def test_the_details_of_a_conversation_are_its_whole_story():

@@ -83,6 +83,14 @@ def only(native, **options):
         (message("action", name="action_human_handoff"), {"kind": "handoff"}),
         (message("action", name="human_handoff"), {"kind": "handoff"}),
         (message("pause"), {"kind": "bot_ended", "outcome": "handoff"}),
+        (
+            message("flow_started", flow_id="transfer_money"),
+            {"kind": "bot_turn", "user_turn": False, "flow": "transfer_money"},
+        ),
+        (
+            message("flow_resumed", flow_id="transfer_money", step_id="ask_amount"),
+            {"kind": "bot_turn", "user_turn": False, "flow": "transfer_money"},
+        ),
     ],
 )
 def test_events(native, told):
@@ -99,11 +107,24 @@ def test_events(native, told):
         (message("restart"), "restart"),
         (message("resume"), "resume"),
         ({"event": "reminder"}, "reminder"),
+        (message("flow_started", flow_id="pattern_correction"), "flow_started:pattern"),
+        (message("flow_completed", flow_id="transfer_money"), "flow_completed"),
         (message("my own secret"), "other"),
     ],
 )
 def test_the_rest_is_ignored_by_name(native, name):
     assert parsed(native) == ((), (name,), None)
+
+
+def test_a_handoff_is_told_of_the_flow_that_went_on_last():
+    flows = ("welcome", "transfer_money", "pattern_human_handoff")
+    told = [message("session_started", timestamp=1.6e9), said(timestamp=1.6e9 + 1)]
+    for place, flow in enumerate(flows):
+        told.append(message("flow_started", flow_id=flow, timestamp=1.6e9 + 2 + place))
+    told.append(message("action", name="action_human_handoff", timestamp=1.6e9 + 9))
+    (session,) = read("rasa", json.dumps(told).encode()).facts("handling_segment")
+    assert (session.header.flow, session.bot_outcome) == ("transfer_money", "handoff")
+    assert session.turns == 1
 
 
 def test_handoff_actions_are_an_option():
@@ -195,6 +216,9 @@ def test_text_and_slots_never_leave():
         (said(intent=5), "intent: Input should be a valid string"),
         (said(input_channel=5), "input_channel: expected text"),
         ([message("bot"), 5], "expected a JSON object"),
+        (message("flow_started"), "flow_id: expected text"),
+        (message("flow_resumed", flow_id=5), "flow_id: expected text"),
+        (message("flow_started", flow_id="x" * 257), "flow: String should have at most 256"),
     ],
 )
 def test_what_rasa_never_publishes_is_refused(native, detail):
