@@ -180,6 +180,11 @@ class Contact(NamedTuple):
     callback_ms: Annotated[int | None, "left a queue to be called back at"]
     called_back_ms: Annotated[int | None, "a human served the customer again at"]
     journey_id: Annotated[str, "first contact of the journey it belongs to"]
+    matter: Annotated[str, "case that it names; empty where it names none"]
+    next_same_case_ms: Annotated[int | None, "end to next contact of the customer on the same case"]
+    next_same_case_kept_ms: Annotated[int | None, "to next contact not abandoned, same case"]
+    next_same_case_outbound_ms: Annotated[int | None, "to next outbound contact, same case"]
+    previous_same_case_ms: Annotated[int | None, "previous end to start, same case"]
 
 
 class Journey(NamedTuple):

@@ -13,6 +13,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from pipeline.cli import exhibit_log
 from pipeline.cli.exhibits import read_exhibits
 from pipeline.cli.output import Exit, fail, say
+from pipeline.cli.replay import existing, source_of
 from pipeline.cli.settings import read_settings
 from pipeline.docs.presets import definitions
 from pipeline.exhibit.compare import compare
@@ -22,7 +23,9 @@ from pipeline.exhibit.report import QUERY, Bucket, Report, query_parameters
 from pipeline.exhibit.report import report as make_report
 from pipeline.exhibit.report_csv import csv_report
 from pipeline.exhibit.report_html import html_report
+from pipeline.exhibit.under_presets import exhibits_under, table_under
 from pipeline.kpi import catalogue
+from pipeline.replay.run import Job, replay
 from pipeline.settings import ClickHouseSettings
 from schemas.exhibit import Exhibit
 from sinks.clickhouse.client import connect
@@ -140,6 +143,32 @@ def kpis() -> None:
 
 
 @app.command()
-def presets() -> None:
-    """List what each platform means by a KPI: the defaults that `preset:` gives."""
-    typer.echo(definitions(), nl=False)
+def presets(
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="Files with events; gzip is recognised.")
+    ] = None,
+    *,
+    kpi: Annotated[str, typer.Option(help="With files: the KPI.")] = "service_level",
+    preset: Annotated[
+        list[str] | None, typer.Option(help="With files: a preset; all that know the KPI without.")
+    ] = None,
+    platform: Annotated[
+        str, typer.Option(help="With files: platform that wrote them.")
+    ] = "interactions",
+) -> None:
+    """List what each platform means by a KPI; with files, what each makes of them, and why."""
+    if not files:
+        typer.echo(definitions(), nl=False)
+        return
+    try:
+        exhibits = exhibits_under(kpi, preset or ())
+    except ValueError as error:
+        fail(str(error), Exit.BAD_INPUT)
+    job = Job(files=existing(files), source=source_of(platform, []), exhibits=exhibits)
+    try:
+        result = asyncio.run(replay(job))
+    except (OSError, RuntimeError) as error:
+        fail(str(error))
+    if not result.summary["events"]:
+        fail("no event was read", Exit.NOTHING_READ)
+    typer.echo(table_under(kpi, exhibits, result.values), nl=False)

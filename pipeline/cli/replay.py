@@ -56,8 +56,8 @@ def command(
     The clock is event time: the same files give the same values on any day. Nothing is kept.
     """
     job = Job(
-        files=_existing(files),
-        source=_source(platform, option or []),
+        files=existing(files),
+        source=source_of(platform, option or []),
         exhibits=read_exhibits(exhibit or []),
         as_of=_as_of(as_of),
         keep_events=emit is Emit.EVENTS,
@@ -77,7 +77,8 @@ def command(
     sys.exit(Exit.DONE if result.summary["records"] else Exit.NOTHING_READ)
 
 
-def _existing(files: list[Path]) -> list[Path]:
+def existing(files: list[Path]) -> list[Path]:
+    """The files; ends the command where one cannot be read."""
     for file in files:
         if file.is_dir():
             fail(f"{file}: a directory, expected a file", Exit.BAD_INPUT)
@@ -86,7 +87,8 @@ def _existing(files: list[Path]) -> list[Path]:
     return files
 
 
-def _source(platform: str, options: list[str]) -> Source:
+def source_of(platform: str, options: list[str]) -> Source:
+    """The platform under its options; ends the command where there is no such thing."""
     try:
         found = find_platform(platform)
         return Source(found, found.options(options))

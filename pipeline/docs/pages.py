@@ -13,7 +13,7 @@ from typing import Final
 from pipeline.docs import reference
 from pipeline.docs.fields import fields
 from pipeline.docs.kpis import FOLDER, kpi_pages
-from pipeline.docs.presets import presets_page
+from pipeline.docs.presets import presets_reference
 from pipeline.ops import files
 
 _REGION: Final = re.compile(
@@ -26,10 +26,10 @@ REGIONS: Final[Mapping[str, Callable[[], str]]] = {
     "exhibit-fields": fields,
     "metrics": reference.metrics_table,
     "platforms": reference.platforms,
+    "presets": presets_reference,
     "settings": reference.settings,
     "topics": reference.topics,
 }
-PAGES: Final[Mapping[str, Callable[[], str]]] = {"docs/presets.md": presets_page}
 
 
 def filled(text: str) -> str:
@@ -43,7 +43,7 @@ def filled(text: str) -> str:
 
 def wanted(root: Path) -> dict[str, str]:
     """Text of every document with generated parts, by path from ``root``."""
-    found = {name: page() for name, page in PAGES.items()} | files.shipped() | kpi_pages(root)
+    found = files.shipped() | kpi_pages(root)
     for path in sorted([root / "README.md", *(root / "docs").rglob("*.md")]):
         name = path.relative_to(root).as_posix()
         if name not in found:

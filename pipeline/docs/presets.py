@@ -1,39 +1,16 @@
-"""The page of presets: what each gives to which KPI, and what no definition here can say."""
+"""Presets: what each gives to which KPI, and what no definition here can say."""
 
 from __future__ import annotations
-
-from typing import Final
 
 from pipeline.docs.markdown import code, table
 from pipeline.exhibit.words import parameters
 from pipeline.kpi import catalogue
 from schemas.presets import Preset, load_preset, preset_names
 
-_INTRO: Final = """\
-# Presets
 
-One KPI has one name and many meanings. A preset gives the KPIs of an exhibit the parameters and the
-attribution that a platform reports by; what an entry says itself wins. Values carry the parameters
-and the attribution that were used, so a reader sees which meaning a number has.
-
-```yaml
-exhibit: as-on-the-platform
-preset: talkdesk_live
-kpis:
-  - {kpi: service_level}
-  - {kpi: service_level, as: stricter, parameters: {threshold_seconds: 10}}
-```
-
-The same calls have another service level under each:
-[one set of events under four presets](../tests/golden/presets/four-platforms.md). Made from
-`schemas/exhibits/presets/` by `make docs`. Do not edit.
-
-"""
-
-
-def presets_page() -> str:
-    """The whole page."""
-    return _INTRO + definitions() + "\n" + "\n".join(_section(preset) for preset in _all())
+def presets_reference() -> str:
+    """Defaults of every preset, one table, then a section for each."""
+    return definitions() + "\n" + "\n".join(_section(preset) for preset in _all())
 
 
 def definitions() -> str:

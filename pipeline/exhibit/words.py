@@ -134,6 +134,11 @@ def finality(kpi: CompiledKpi) -> str:
     if kpi.gauge:
         return "it holds at the clock, and a closed bucket has no value"
     late = settles_ms(kpi)
+    if kpi.cohort and not late:
+        return (
+            "the provisional and the final value are both over all contacts that have ended; a "
+            "bucket is restated by what comes later"
+        )
     if kpi.cohort:
         return (
             "there are two values: provisional over all contacts that have ended, final over those "

@@ -19,7 +19,7 @@ from typing import Any, Final, NamedTuple
 from pipeline.folds.rows import BotSession, ContactRow, Folded, Row
 from schemas.facts import Contact, Header, Journey
 
-CODE_VERSION = 4
+CODE_VERSION = 5
 """Version of the rules of this fold."""
 
 JOURNEY_GAP_MS = 7 * 86_400_000
@@ -57,8 +57,8 @@ def _is_sound(contact: ContactRow) -> bool:
 class _History(NamedTuple):
     """Gaps among contacts of one direction, the same without abandoned ones, and to calls out.
 
-    Each has three scopes: the same intent, the same queue, any. Without abandoned contacts ``kept``
-    is ``same``; without calls out ``outbound`` is empty.
+    Each has four scopes: the same intent, the same queue, any, the same case. Without abandoned
+    contacts ``kept`` is ``same``; without calls out ``outbound`` is empty.
     """
 
     same: tuple[_Gaps | _NoGaps, ...]
@@ -74,6 +74,7 @@ def _scopes(contacts: Sequence[ContactRow], *, directed: bool) -> tuple[_Gaps, .
         _Gaps(contacts, lambda c: (direction(c), c.header.intent)),
         _Gaps(contacts, lambda c: (direction(c), c.header.queue)),
         _Gaps(contacts, lambda c: (direction(c),)),
+        _Gaps([c for c in contacts if c.matter], lambda c: (direction(c), c.matter)),
     )
 
 
@@ -131,7 +132,7 @@ class _NoGaps:
         return None
 
 
-_NONE: Final = (_NoGaps(), _NoGaps(), _NoGaps())
+_NONE: Final = (_NoGaps(),) * 4
 _NO_GAPS: Final = _History(_NONE, _NONE, _NONE)
 
 
@@ -154,12 +155,14 @@ def _contact_rows(
         previous_same_intent_ms=previous[0],
         previous_same_queue_ms=previous[1],
         previous_any_ms=previous[2],
+        previous_same_case_ms=previous[3],
         handled_by=contact.handled_by,
         bot_outcome="",
         turns=0,
         callback_ms=contact.callback_ms,
         called_back_ms=called_back_ms,
         journey_id=journey_id,
+        matter=contact.matter,
         **_following(contact, contact.ended_ms, gaps),
     )
     yield Row(f"{header.interaction_id}/contact", "contact", whole)
@@ -194,9 +197,9 @@ def _following(contact: ContactRow, ended_ms: int | None, gaps: _History) -> dic
 _FOLLOWING = tuple(
     f"next_{scope}{suffix}_ms"
     for suffix in ("", "_kept", "_outbound")
-    for scope in ("same_intent", "same_queue", "any")
+    for scope in ("same_intent", "same_queue", "any", "same_case")
 )
-_NOTHING = (None, None, None)
+_NOTHING = (None,) * 4
 
 
 def _credited(contact: ContactRow, session: BotSession) -> Header:

@@ -17,7 +17,9 @@ def settles_ms(kpi: CompiledKpi) -> int:
 
 
 def maturity_ms(kpi: CompiledKpi) -> int:
-    """How long after a contact the cohort of ``kpi`` is open; 0 where there is no cohort."""
+    """How long after a contact the cohort of ``kpi`` is open; 0 where nothing waits for it."""
+    if kpi.parameters.get("mature_only") is False:
+        return 0
     days = kpi.parameters.get("days", 0) if kpi.cohort else 0
     if isinstance(days, int) and days:
         return days * 86_400_000

@@ -45,9 +45,9 @@ events. Leg: the contact. An event's id is made of contact and kind: the events 
 have version 0, and those of earlier records of the same contact.
 
 A queue goes by its name once the record tells it; contact events know its ARN only. An agent goes
-by the id at the end of the ARN, which all of them tell. Its team is the group at the lowest level of
-its hierarchy, by name where it is told, which contact events do not. Which flow ran is in flow logs
-only.
+by the id at the end of the ARN, which all of them tell. Its team is the group at the lowest level
+of its hierarchy, by name where it is told, which contact events do not. Which flow ran is in flow
+logs only.
 """
 
 from __future__ import annotations

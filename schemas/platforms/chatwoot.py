@@ -20,10 +20,10 @@ an event's id is made of the conversation, the attribute, its two values and the
 
 Key and interaction: inbox and display id of the conversation. An inbox belongs to one account, and
 its id stands in every event, which the account's does not. A queue is the team, else the inbox. A
-team is that of the conversation when it waits or is taken; whose team an agent is in is not told. An
-agent goes by the id, a bot by the name ``agent_bot``. The customer is the contact. Text, names and
-addresses are not read. Time: when the change was stored (``updated_at``), else ``timestamp``, which
-is that of the last message.
+team is that of the conversation when it waits or is taken; whose team an agent is in is not told.
+An agent goes by the id, a bot by the name ``agent_bot``. The customer is the contact. Text, names
+and addresses are not read. Time: when the change was stored (``updated_at``), else ``timestamp``,
+which is that of the last message.
 """
 
 from __future__ import annotations

@@ -32,8 +32,8 @@ Detail events come as EventBridge delivers them, as the notification channel sen
 
 Key and interaction: ``conversationId``, the same over all transfers. Legs are not told: a detail
 event knows who answered, and not in which session. Queues, agents, flows and teams go by their ids.
-The team of an agent is told by conversation details only. The customer is the external contact, else
-the address of the other side.
+The team of an agent is told by conversation details only. The customer is the external contact,
+else the address of the other side.
 
 An event's id is made of conversation, session and what the event says of it. So conversation
 details, whose ``record_version`` is the time of the last thing they tell in milliseconds, replace

@@ -34,6 +34,8 @@ DURATIONS: Final = frozenset({
     "next_same_intent_kept_ms", "next_same_queue_kept_ms", "next_any_kept_ms",
     "next_same_intent_outbound_ms", "next_same_queue_outbound_ms", "next_any_outbound_ms",
     "first_reply_ms",
+    "next_same_case_ms", "next_same_case_kept_ms", "next_same_case_outbound_ms",
+    "previous_same_case_ms",
 })  # fmt: skip
 """Fact columns in milliseconds that are spans of time."""
 

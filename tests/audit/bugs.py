@@ -108,8 +108,8 @@ BUGS = (
     Bug("the highest confidence of a session is its lowest", "low_confidence_rate", TELLING,
         "lowest_confidence_micro=min(", "lowest_confidence_micro=max("),
     Bug("only what the customer says takes tokens", "cost_per_contact", STEPS,
-        "    bot.use_tokens(event)\n    if event.user_turn is False:\n",
-        "    if event.user_turn is not False:\n        bot.use_tokens(event)\n"
+        "    bot.step(event)\n    if event.user_turn is False:\n",
+        "    if event.user_turn is not False:\n        bot.step(event)\n"
         "    if event.user_turn is False:\n"),
     Bug("to accept a mail is to reply to it", "first_reply_time", "folds/moments.py",
         'frozenset(("email", "task", "other"))', 'frozenset(("task", "other"))'),

@@ -33,7 +33,9 @@ pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]
 INTERACTIONS = int(os.environ.get("CXSTREAM_AUDIT_INTERACTIONS", "2000"))
 CLOCK_MS = START_MS + 8 * DAY_MS
 DATABASE = "audited"
-EXHIBITS = tuple(Path(__file__).with_name(name) for name in ("exhibit.yaml", "people.yaml"))
+EXHIBITS = tuple(
+    Path(__file__).with_name(name) for name in ("exhibit.yaml", "people.yaml", "causes.yaml")
+)
 SESSION_TIMEOUT_MS = 45_000
 """A killed worker is missed that late; a slow one on a busy machine is not taken for dead."""
 AHEAD = 20_000

@@ -53,7 +53,8 @@ async def test_plan_and_apply_until_nothing_is_left(empty):
         "0012_journeys.sql",
         "0013_tokens.sql",
         "0014_heartbeats.sql",
-            "0015_flows_and_teams.sql",
+        "0015_flows_and_teams.sql",
+        "0016_cases_of_contacts.sql",
     ]
     assert [migration.name for migration in await migrate.apply(empty)] == names
     assert await migrate.plan(empty) == []

@@ -29,6 +29,7 @@ _TURNS: st.SearchStrategy[Row] = st.sampled_from(
 _FATES = st.sampled_from(["accepted", "accepted", "accepted", "abandoned", "left_queue", ""])
 _FLOWS: st.SearchStrategy[Row] = st.sampled_from([{}, {}, {"flow": "menu"}, {"flow": "refund"}])
 _TEAMS: st.SearchStrategy[Row] = st.sampled_from([{}, {}, {"team": "north"}, {"team": "south"}])
+_CASES: st.SearchStrategy[Row] = st.sampled_from([{}, {}, {}, {"case_id": "A"}, {"case_id": "B"}])
 _MOVES = st.sampled_from([0, 0, 0, 0, -60, -1, 1, 60])
 _STRAYS = st.sampled_from(
     ["hold", "resume", "accepted", "completed", "queued", "left", "abandoned", "wrapup_ended",
@@ -59,7 +60,9 @@ def contacts(draw: st.DrawFn, name: str) -> list[Row]:
             pause()
             heard = draw(_TURNS)
             tokens = draw(st.sampled_from([{}, {"input_tokens": 900, "output_tokens": 70}]))
-            tell("bot_turn", user_turn=draw(st.booleans()), **heard, **tokens, **draw(_FLOWS), **bot)
+            tell(
+                "bot_turn", user_turn=draw(st.booleans()), **heard, **tokens, **draw(_FLOWS), **bot
+            )
             if draw(st.integers(0, 3)) == 0:
                 tell("authenticated")
         pause()
@@ -120,8 +123,10 @@ def contacts(draw: st.DrawFn, name: str) -> list[Row]:
     intent = draw(st.sampled_from(["", "billing", "order"]))
     channel = draw(st.sampled_from(["voice", "web_chat"]))
     direction = draw(st.sampled_from(["inbound", "inbound", "inbound", "outbound"]))
+    case = draw(_CASES)
     for row in told:
         row.update(
+            **case,
             interaction_id=name,
             channel=channel,
             direction=direction,

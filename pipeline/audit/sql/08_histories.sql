@@ -110,8 +110,8 @@ CREATE TABLE contacts ENGINE = Memory AS
 WITH
     histories AS
     (
-        SELECT customer_key, groupArray((started_ms, ended_ms, intent, queue, direction, abandoned, handled)) AS history
-        FROM interactions
+        SELECT customer_key, groupArray((started_ms, ended_ms, intent, queue, direction, abandoned, handled, matter)) AS history
+        FROM chained
         WHERE customer_key != ''
         GROUP BY customer_key
     ),
@@ -143,19 +143,23 @@ WITH
     (
         SELECT
             *,
-            -- (gap, same intent, same queue, same direction, not abandoned, a call out)
+            -- (gap, same intent, same queue, same direction, not abandoned, a call out, same case)
             arrayMap(
-                c -> (assumeNotNull(c.1 - part_ended_ms), c.3 = intent, c.4 = queue, c.5 = direction, NOT c.6, c.5 = 'outbound'),
+                c -> (
+                    assumeNotNull(c.1 - part_ended_ms), c.3 = intent, c.4 = queue, c.5 = direction, NOT c.6, c.5 = 'outbound',
+                    matter != '' AND c.8 = matter
+                ),
                 arrayFilter(c -> ifNull(c.1 > part_ended_ms, false), history)
             ) AS later,
             arrayMap(
-                c -> (assumeNotNull(started_ms - c.2), c.3 = intent, c.4 = queue),
+                c -> (assumeNotNull(started_ms - c.2), c.3 = intent, c.4 = queue, matter != '' AND c.8 = matter),
                 arrayFilter(c -> c.5 = direction AND ifNull(c.2 < started_ms, false), history)
             ) AS earlier,
             arrayReduce('minOrNull', arrayMap(c -> c.1, arrayFilter(c -> c.5 = 'outbound' AND c.7 AND c.1 > callback_ms, history))) AS called_out_ms
         FROM (SELECT * FROM interactions INNER JOIN parts USING (interaction_id)) AS in_parts
         LEFT JOIN histories USING (customer_key)
         INNER JOIN (SELECT interaction_id, callback_ms, called_back_ms FROM spans) AS asked USING (interaction_id)
+        INNER JOIN (SELECT interaction_id, matter, journey_id FROM chained) AS begun USING (interaction_id)
     )
 SELECT
     interaction_id, customer_key, channel, direction, queue, intent,
@@ -177,6 +181,9 @@ SELECT
     arrayReduce('minOrNull', arrayMap(c -> c.1, earlier)) AS previous_any_ms,
     handled_by, bot_outcome, turns, callback_ms,
     if(callback_ms IS NULL, NULL, least(coalesce(called_out_ms, called_back_ms), coalesce(called_back_ms, called_out_ms))) AS called_back_ms,
-    journey_id
-FROM beside
-INNER JOIN (SELECT interaction_id, journey_id FROM chained) AS begun USING (interaction_id);
+    journey_id, matter,
+    arrayReduce('minOrNull', arrayMap(c -> c.1, arrayFilter(c -> c.7 AND c.4, later))) AS next_same_case_ms,
+    arrayReduce('minOrNull', arrayMap(c -> c.1, arrayFilter(c -> c.7 AND c.4 AND c.5, later))) AS next_same_case_kept_ms,
+    arrayReduce('minOrNull', arrayMap(c -> c.1, arrayFilter(c -> c.7 AND c.6, later))) AS next_same_case_outbound_ms,
+    arrayReduce('minOrNull', arrayMap(c -> c.1, arrayFilter(c -> c.4, earlier))) AS previous_same_case_ms
+FROM beside;

@@ -171,8 +171,11 @@ def told(native):
                 {**agent(7), "queue": "team:3", "kind": "transfer"},
                 {**agent(7), "queue": "team:3", "kind": "left"},
                 {
-                    **agent(8), "queue": "team:3", "team": "team:3",
-                    "kind": "accepted", "via": "transfer",
+                    **agent(8),
+                    "queue": "team:3",
+                    "team": "team:3",
+                    "kind": "accepted",
+                    "via": "transfer",
                 },
             ],
         ),

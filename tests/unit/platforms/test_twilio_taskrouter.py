@@ -124,7 +124,11 @@ def test_events_as_callbacks_and_as_streams(kind, changes, events):
 
 @pytest.mark.parametrize(
     ("attributes", "team"),
-    [('{"team_name": "North", "email": "a secret"}', "North"), ('{"team_name": 5}', None), ("", None)],
+    [
+        ('{"team_name": "North", "email": "a secret"}', "North"),
+        ('{"team_name": 5}', None),
+        ("", None),
+    ],
 )
 def test_the_flow_is_the_workflow_and_the_team_an_attribute_of_the_worker(attributes, team):
     workflow = {"WorkflowName": "Everyone", "WorkflowSid": "WW1"}
@@ -298,7 +302,10 @@ def test_who_hung_up_while_it_rang_abandoned():
         ({"EventType": 5}, "eventtype: expected text"),
         (callback("task.created", TaskSid=None, TaskAttributes="{}"), "TaskSid: expected text"),
         (callback("task.created", TaskAttributes="{"), "TaskAttributes: expected JSON"),
-        (callback("reservation.created", **RESERVED, WorkerAttributes="{"), "WorkerAttributes: exp"),
+        (
+            callback("reservation.created", **RESERVED, WorkerAttributes="{"),
+            "WorkerAttributes: exp",
+        ),
         (callback("task.created", TimestampMs="soon"), "TimestampMs: expected an epoch in"),
         (callback("task.created", TimestampMs="", Timestamp="soon"), "timestamp: expected an ISO"),
         (callback("task.created", TimestampMs="", Timestamp=""), "Timestamp: expected a time"),
