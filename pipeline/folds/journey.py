@@ -30,13 +30,8 @@ def fold(contacts: Iterable[ContactRow]) -> Folded:
     """Contact and journey rows of one customer, from all contacts known."""
     ordered = sorted(contacts, key=lambda c: (c.started_ms, c.header.interaction_id))
     outbound = [c for c in ordered if c.header.direction == "outbound"]
-    kept = [c for c in ordered if not c.abandoned]
-    same = _scopes(ordered, directed=True)
-    gaps = _History(
-        same=same,
-        kept=same if len(kept) == len(ordered) else _scopes(kept, directed=True),
-        outbound=_scopes(outbound, directed=False) if outbound else (),
-    )
+    alone = len(ordered) == 1 and _is_sound(ordered[0])
+    gaps = _NO_GAPS if alone else _history(ordered, outbound)
     called_ms = [c.started_ms for c in outbound if c.handled]
     rows: list[Row] = []
     for journey in _journeys(ordered):
@@ -46,6 +41,16 @@ def fold(contacts: Iterable[ContactRow]) -> Folded:
             called_back_ms = _called_back_ms(contact, called_ms)
             rows.extend(_contact_rows(contact, gaps, called_back_ms, first))
     return Folded(tuple(rows), (), None)
+
+
+def _history(ordered: Sequence[ContactRow], outbound: Sequence[ContactRow]) -> _History:
+    kept = [c for c in ordered if not c.abandoned]
+    same = _scopes(ordered, directed=True)
+    return _History(
+        same=same,
+        kept=same if len(kept) == len(ordered) else _scopes(kept, directed=True),
+        outbound=_scopes(outbound, directed=False) if outbound else (),
+    )
 
 
 def _is_sound(contact: ContactRow) -> bool:
@@ -66,15 +71,16 @@ class _History(NamedTuple):
     outbound: tuple[_Gaps | _NoGaps, ...]
 
 
-def _scopes(contacts: Sequence[ContactRow], *, directed: bool) -> tuple[_Gaps, ...]:
+def _scopes(contacts: Sequence[ContactRow], *, directed: bool) -> tuple[_Gaps | _NoGaps, ...]:
     def direction(contact: ContactRow) -> str:
         return contact.header.direction if directed else ""
 
+    of_cases = [c for c in contacts if c.matter]
     return (
         _Gaps(contacts, lambda c: (direction(c), c.header.intent)),
         _Gaps(contacts, lambda c: (direction(c), c.header.queue)),
         _Gaps(contacts, lambda c: (direction(c),)),
-        _Gaps([c for c in contacts if c.matter], lambda c: (direction(c), c.matter)),
+        _Gaps(of_cases, lambda c: (direction(c), c.matter)) if of_cases else _NONE[0],
     )
 
 
