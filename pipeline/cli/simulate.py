@@ -19,7 +19,7 @@ from pipeline.simulator import Disorder, DisorderConfig, Simulator, SimulatorCon
 
 
 def command(
-    rate: Annotated[float, typer.Option(help="Events a second of event time.", min=0.1)] = 25.0,
+    rate: Annotated[float, typer.Option(help="Events a second of event time.", min=0.01)] = 25.0,
     hours: Annotated[
         float | None,
         typer.Option(help="Write this much event time as fast as possible, to stdout."),

@@ -64,7 +64,7 @@ def test_a_week_is_as_the_page_says_and_differs_pair_by_pair(tmp_path):
     found = blocks(ROOT / "docs" / "presets.md")
     with running(tmp_path) as runner:
         assert runner.run(found) == 1
-    assert (tmp_path / "week.jsonl").read_bytes().count(b"\n") > 50_000
+    assert (tmp_path / "week.jsonl").read_bytes().count(b"\n") > 30_000
     printed = table_rows(next(block.text for block in found if block.verb == "output"))
     rows = {row["preset"].strip("`"): row for row in printed}
     assert set(rows) == set(PLATFORMS)
