@@ -99,7 +99,12 @@ SCHEDULED: list[Row] = [
     }
     for name in AGENTS
 ]  # fmt: skip
-STANDING = [*EMPLOYED, *ATTESTED, GONE, *SCHEDULED]
+EXPECTED: Row = {
+    "kind": "plan", "at": -600, "plan": "forecast", "channel": "face_to_face", "value": 1.0,
+    "interaction_id": "forecast-of-one", "starts_at": START,
+    "ends_at": START + timedelta(seconds=HOUR // 2),
+}  # fmt: skip
+STANDING = [*EMPLOYED, *ATTESTED, GONE, *SCHEDULED, EXPECTED]
 SMOOTH: list[Row] = [
     {
         "at": 60 * step, "interaction_id": "smooth", "channel": "web_chat", "customer_key": "c3",
@@ -119,6 +124,28 @@ SMOOTH: list[Row] = [
     )
 ]  # fmt: skip
 """A contact that a bot hands over with its context."""
+CALLED_BACK: list[Row] = [
+    {
+        "at": 60 * step, "interaction_id": "called-back", "channel": "face_to_face",
+        "customer_key": "c4", "intent": "order", **fields,
+    }
+    for step, fields in enumerate(
+        (
+            {"kind": "queued", "queue": "help"},
+            {"kind": "left_queue", "queue": "help", "reason": "callback"},
+            {"kind": "accepted", "performer_id": "bob"},
+            {"kind": "completed", "performer_id": "bob"},
+        )
+    )
+]  # fmt: skip
+"""The one contact that is forecast on its channel; its customer is served later, as promised."""
+GIVEN_UP: list[Row] = [
+    {
+        "kind": kind, "at": at, "interaction_id": "given-up", "channel": "voice", "queue": "help",
+        "customer_key": "c5", "intent": "order",
+    }
+    for kind, at in (("queued", 0), ("abandoned", 300))
+]  # fmt: skip
 
 
 @st.composite
@@ -182,7 +209,7 @@ def judged_days(draw: st.DrawFn) -> list[Row]:
 @st.composite
 def contacts(draw: st.DrawFn) -> list[InteractionEvent]:
     """Events of nine contacts, one in three of them damaged."""
-    rows = [*SMOOTH]
+    rows = [*SMOOTH, *CALLED_BACK, *GIVEN_UP]
     for number in range(9):
         told = draw(stories.contacts(f"k{number}"))
         rows += told if number % 3 else draw(stories.damaged(told))

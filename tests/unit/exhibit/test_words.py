@@ -77,6 +77,15 @@ def test_cohorts_and_gauges():
     assert told["fcr_repeat"]["undefined"] == (
         "the final value over the last 15m: nothing is so old"
     )
+    early = explained(
+        "exhibit: e\nwindows: [1h]\nkpis:\n"
+        "  - {kpi: fcr_repeat, parameters: {mature_only: false}}\n"
+    )["fcr_repeat"]
+    assert early["final"] == (
+        "the provisional and the final value are both over all contacts that have ended; a bucket "
+        "is restated by what comes later"
+    )
+    assert "undefined" not in early
     assert told["queue_depth"]["where"] == "outcome = 'waiting' AND entered_ms <= now"
     assert told["queue_depth"]["lies"] == "by gauge: now"
 

@@ -66,7 +66,9 @@ DEFAULTS = {
     "nps": {"date": "interaction", "credit": "last"},
     "fcr_repeat": {
         "window_hours": 168,
+        "key": "customer",
         "scope": "same_intent",
+        "mature_only": True,
         "counting": "pairwise",
         "transfer_fails": False,
         "bot_handoff_fails": False,
@@ -74,7 +76,7 @@ DEFAULTS = {
         "proactive_excluded": False,
         "outbound_counts": False,
     },
-    "repeat_rate": {"window_hours": 168, "scope": "same_intent"},
+    "repeat_rate": {"window_hours": 168, "key": "customer", "scope": "same_intent"},
     **{
         kpi_id: {"window_hours": 24, "scope": "any"}
         for kpi_id in (
@@ -205,6 +207,11 @@ def test_sql_has_literals_in_place_of_parameters():
          "short_abandon_seconds is used only when mode is E or F, not A"),
         ("service_level", {"mode": "B", "short_abandon_seconds": 5}, "not B"),
         ("fcr_repeat", {"transfer_fails": 1}, "transfer_fails must be true or false, not 1"),
+        ("fcr_repeat", {"key": "account"}, "key must be one of customer, case, not 'account'"),
+        ("fcr_repeat", {"mature_only": 0}, "mature_only must be true or false, not 0"),
+        ("fcr_repeat", {"key": "case", "scope": "any"},
+         "scope is used only when key is customer, not case"),
+        ("repeat_rate", {"mature_only": False}, "repeat_rate has no parameter mature_only"),
         ("journey_effort", {"weights": {"transfer": 1}},
          "unknown entry transfer of weights; did you mean transfers?"),
         ("journey_effort", {"weights": {"transfers": float("inf")}}, "from 0 to 1000, not inf"),
