@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from datetime import datetime
 from typing import NamedTuple
 
@@ -178,7 +178,8 @@ class Exhibits:
         """Put values that changed; all of them if the tick asks for it.
 
         Yields:
-            After each cell and window, so that others can have a turn; it must be taken to its end.
+            After each cell and window, and each value that goes, so that others can have a turn; it
+            must be taken to its end.
         """
         changed = self._choose()
         for name, version in sorted(self.shown.items()):
@@ -187,12 +188,13 @@ class Exhibits:
             yield from self._publish(merge, aligned, out, show, everything=everything)
             if name in changed:
                 self._retire_before(name, version, out)
-        for name in changed:
-            self._withdraw(name, out, show)
+        if changed:
+            yield from self._withdraw(changed, out, show)
         for key in self._buckets.let_go(self._let_go_ms):
             # The value stays where it was stored: it is final, and only held here no longer.
             out.delete(key, ((CONTROL_HEADER, FROZEN),))
             show(key, None)
+            yield
 
     def _publish(
         self, merge: Merge, aligned: Tick, out: Out, show: Show, *, everything: bool
@@ -222,14 +224,16 @@ class Exhibits:
                     partition=number, headers=((CONTROL_HEADER, EXHIBIT),),
                 )  # fmt: skip
 
-    def _withdraw(self, name: str, out: Out, show: Show) -> None:
-        """Take back values of another version than the one that is shown."""
+    def _withdraw(self, names: Set[str], out: Out, show: Show) -> Iterator[None]:
+        """Take back values of other versions of exhibits than those that are shown."""
         for key in list(self._state):
+            yield
             stored = out.get(key)
             if stored is None:
                 continue
             value = decode_value(stored)
-            if value.exhibit == name and value.exhibit_version != self.shown.get(name):
+            name = value.exhibit
+            if name in names and value.exhibit_version != self.shown.get(name):
                 _put(key, None, out, show)
 
 

@@ -136,7 +136,7 @@ def main() -> None:
             f"{cost.seconds / max(cost.values, 1) * 1e6:.1f}", f"{cost.values / len(raw):.2f}",
             str(cost.held), f"{cost.slowest_tick_seconds:.2f}",
         )  # fmt: skip
-    Console().print(table, f"{len(raw)} events")
+    Console(width=120).print(table, f"{len(raw)} events")
 
 
 if __name__ == "__main__":
