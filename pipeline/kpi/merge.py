@@ -147,6 +147,7 @@ class Merge(Held):
         windows = self._windows.get(place)
         if windows is None:
             windows = self._windows[place] = Windows(group, delta, group.bucket_sizes)
+            windows.floor_ms = self.floor_ms
             self._windows_of.setdefault(cell, []).append(windows)
             if self._of.ages[group.key]:
                 self._aging.add(place)

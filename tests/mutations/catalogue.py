@@ -277,6 +277,10 @@ MUTATIONS = (
     Mutation("2 R12", "an extreme is never taken back", "pipeline/kpi/panes.py",
         (("            self.values[value] += sign\n", "            self.values[value] += 1\n"),),
         SUMS + "test_28_a_corrected_wait_leaves_no_trace_in_percentile_and_maximum"),
+    Mutation("2 R12", "what is clipped further is not read again", "pipeline/kpi/merge.py",
+        (("            elif all_[OPEN] != inside[OPEN]:\n", "            elif not inside:\n"),),
+        "tests/properties/test_marks.py"
+        "::test_what_reaches_into_a_sliding_window_from_before_it_grows_less"),
     Mutation("2 R12", "an interval counts where it began", "pipeline/kpi/spans.py",
         (("length_ms * before[rate] + end_ms * inside[rate] - inside[rate + 1]",
           "length_ms * before[rate]"),),

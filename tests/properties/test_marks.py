@@ -321,3 +321,29 @@ def test_what_reaches_into_a_sliding_window_from_before_it_grows_less():
         times = [v for v in center.marked.values() if v.window.kind == "sliding"]
         found.append({v.numerator for v in times if v.window.size == "1h"})
     assert found == [{49 * minute_ms}, {48 * minute_ms}]
+
+
+def test_what_began_in_what_is_let_go_and_is_told_later_reaches_into_what_is_held():
+    """Two weeks logged in, of which nobody told before: each day that is held has all its hours."""
+    logged_in = fact(
+        "performer_time", entered_ms=END_MS - 14 * DAY_MS, logged_in=True, channel="voice"
+    )
+    waiting = [
+        (f"q{day}", fact("queue_segment", entered_ms=END_MS - day * DAY_MS, channel="voice"))
+        for day in (1, 2)
+    ]
+    facts = {"performer_time": [("ann", logged_in)], "queue_segment": waiting}
+    center = Center(plan_of(["login_time", "offered"], 0), END_MS, facts)
+    center.let_go()
+    center.tell(1)
+    center.pass_time(1_000)
+    center.publish(moving_only=False)
+    assert center.differences() == []
+    days = [v for v in center.marked.values() if v.window.size == "day" and v.name == "login_time"]
+    whole = {v.window.start: v.numerator for v in days if v.state == "final"}
+    # Midnight in Berlin was 23:00 UTC before the clocks went forward on 29 March, then 22:00.
+    assert whole == {
+        "2026-03-27T23:00:00Z": DAY_MS, "2026-03-28T23:00:00Z": 23 * HOUR_MS,
+        "2026-03-29T22:00:00Z": DAY_MS, "2026-03-30T22:00:00Z": DAY_MS,
+        "2026-03-31T22:00:00Z": DAY_MS,
+    }  # fmt: skip
