@@ -335,6 +335,7 @@ def test_what_began_in_what_is_let_go_and_is_told_later_reaches_into_what_is_hel
     facts = {"performer_time": [("ann", logged_in)], "queue_segment": waiting}
     center = Center(plan_of(["login_time", "offered"], 0), END_MS, facts)
     center.let_go()
+    center.pass_time(1_000)
     center.tell(1)
     center.pass_time(1_000)
     center.publish(moving_only=False)
