@@ -216,9 +216,11 @@ class _Month(NamedTuple):
         low = high = None
         if kpi.unit == "ratio" and kpi.proportion and kpi.attribution != "clip":
             low, high = wilson(numerator or 0, denominator or 0) or (None, None)
+        divisor = None if kpi.unit == "count" or kpi.total else denominator
         return Line(
             entry=self.entry, kpi=kpi, cell=cell, numerator=numerator, denominator=denominator,
-            value=value_of(kpi.unit, numerator, denominator, micro=kpi.micro),
+            # A count of 0 is a count: it is no share of the rows that it counts.
+            value=value_of(kpi.unit, numerator, divisor, micro=kpi.micro),
             n=numerator if kpi.unit == "count" else denominator, low=low, high=high,
             provisional=sum(bucket.end_ms + settles_ms(kpi) > self.clock_ms for bucket in told),
             restated=sum(bucket.state == "restated" for bucket in told),

@@ -119,6 +119,13 @@ def test_extremes_counts_and_what_cannot_be_summed():
     assert line("queue_depth", depth).value is None
 
 
+def test_a_month_of_none_among_facts_is_none_and_not_undefined():
+    none = [bucket("offered", day, 0, 0, value=0.0) for day in ("2026-11-01", "2026-11-02")]
+    assert (line("offered", *none).value, line("offered", *none).n) == (0, 0)
+    # No fact at all in its buckets: there was nothing to count.
+    assert line("offered", bucket("offered", "2026-11-01", 0, 0)).value is None
+
+
 def test_empty_buckets_and_empty_months_are_undefined():
     assert line("asa", bucket("asa", "2026-11-01", 0, 0)).value is None
     assert line("asa", bucket("asa", "2026-11-01", 0, 0)).status == "undefined"
