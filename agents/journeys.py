@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 
 from pipeline.heartbeats import pass_on
-from pipeline.microbatch import Batch, BatchApp, Stage
+from pipeline.microbatch import Batch, BatchApp, Stage, in_turns
 from pipeline.stages.configuration import Configuration, decode_configuration
 from pipeline.stages.journeys import Journeys
 from pipeline.stages.publisher import Publisher, sources
@@ -72,6 +72,6 @@ def journeys(
                         pass_on(beat, checkpoint, (PARTIALS,))
                     else:
                         folds.take(record.key or b"", decode_contact(record.value or b""))
-                folds.flush(checkpoint)
+                await in_turns(folds.steps(checkpoint))
 
     return stage

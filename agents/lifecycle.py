@@ -18,7 +18,7 @@ from pipeline.folds.event import reduce
 from pipeline.folds.silence import Silence
 from pipeline.heartbeats import pass_on
 from pipeline.identity import CustomerKeys
-from pipeline.microbatch import Batch, BatchApp, Checkpoint, Record, Stage
+from pipeline.microbatch import Batch, BatchApp, Checkpoint, Record, Stage, in_turns
 from pipeline.stages.clock import tick_record
 from pipeline.stages.configuration import Configuration, decode_change
 from pipeline.stages.counting import count_intake, count_late
@@ -158,7 +158,7 @@ def lifecycle(
                 counts = Counts.none()
                 for record in batch.records:
                     take(record, taker, checkpoint, counts)
-                folds.flush(checkpoint)
+                await in_turns(folds.steps(checkpoint))
                 write_tick(checkpoint)
                 known = heard.tell(batch.partition.tp, counts.heard, checkpoint)
                 checkpoint.after_commit(partial(count_intake, counts, known))

@@ -13,7 +13,7 @@ from functools import partial
 
 from pipeline import metrics
 from pipeline.heartbeats import pass_on
-from pipeline.microbatch import Batch, BatchApp, Stage
+from pipeline.microbatch import Batch, BatchApp, Stage, in_turns
 from pipeline.stages.configuration import Configuration, decode_configuration
 from pipeline.stages.counting import count_late
 from pipeline.stages.performers import Performers
@@ -68,7 +68,7 @@ def performers(app: BatchApp, started_with: Configuration, *, changelog: str | N
                         pass_on(beat, checkpoint, (PARTIALS,))
                     else:
                         folds.take(record.key or b"", decode_performance(record.value or b""))
-                folds.flush(checkpoint)
+                await in_turns(folds.steps(checkpoint))
                 checkpoint.after_commit(partial(_count, folds))
 
     return stage

@@ -19,7 +19,7 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
-from schemas.topics import MAX_RECORD_BYTES, TOPICS, Topic
+from schemas.topics import TOPICS, Topic
 
 RECORD_OVERHEAD_BYTES: Final = 16_384
 """Room for what surrounds the value of one record: batch header, key, headers."""
@@ -138,7 +138,7 @@ def settings(topic: Topic) -> dict[str, str]:
     """Return the settings that the registry decides for a topic, as Kafka names them."""
     decided = {
         "cleanup.policy": topic.cleanup,
-        "max.message.bytes": str(MAX_RECORD_BYTES + RECORD_OVERHEAD_BYTES),
+        "max.message.bytes": str(topic.record_bytes + RECORD_OVERHEAD_BYTES),
     }
     if topic.retention_ms is not None:
         decided["retention.ms"] = str(topic.retention_ms)

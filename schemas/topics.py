@@ -9,6 +9,8 @@ Cleanup = Literal["delete", "compact", "compact,delete"]
 DAY_MS: Final = 86_400_000
 MAX_RECORD_BYTES: Final = 1_048_576
 """Topics take records of 1 MiB; what is larger is refused at the way in."""
+MAX_STATE_BYTES: Final = 16 * MAX_RECORD_BYTES
+"""Changelogs take more: a record of theirs is the whole history of a key."""
 
 
 class Topic(NamedTuple):
@@ -16,6 +18,7 @@ class Topic(NamedTuple):
 
     ``appended``: records bear the broker's time, so that retention counts from their writing, and
     not from what they tell of: of a year that is read again nothing may go before it is read.
+    ``record_bytes``: the largest record that the topic takes.
     """
 
     name: str
@@ -26,6 +29,7 @@ class Topic(NamedTuple):
     consumers: tuple[str, ...]
     comment: str
     appended: bool = False
+    record_bytes: int = MAX_RECORD_BYTES
 
 
 RAW_PREFIX: Final = "cx.raw."
@@ -109,15 +113,18 @@ TOPICS: Final[dict[str, Topic]] = {
         Topic(
             changelog_topic("lifecycle"), "interaction_id or plan", "compact", None,
             ("lifecycle",), ("lifecycle",), "events and contributions of each interaction",
+            record_bytes=MAX_STATE_BYTES,
         ),
         Topic(
             changelog_topic("journeys"), "customer_key", "compact", None,
             ("journeys",), ("journeys",), "contacts and contributions of each customer",
+            record_bytes=MAX_STATE_BYTES,
         ),
         Topic(
             changelog_topic("performers"), "performer_id", "compact", None,
             ("performers",), ("performers",),
             "stints, schedules, states and contributions of each performer",
+            record_bytes=MAX_STATE_BYTES,
         ),
     )
 }  # fmt: skip

@@ -110,11 +110,22 @@ class Checkpoint:
         exc_type: type[BaseException] | None,
         exc: BaseException | None,
         traceback: TracebackType | None,
-    ) -> None:
+    ) -> bool:
         if exc is None:
             self.stage.submit(self)
         elif isinstance(exc, Exception):
+            # Work done in turns may see its partition go, and the store of it closed.
+            if self.partition.dropped:
+                return True
             await self.stage.failed(self.partition, exc)
+        return False
+
+    def largest(self) -> str:
+        """The largest record of it, in words: for where the broker takes none so large."""
+        told = [(out.topic, out.key, out.value) for out in self.outputs]
+        told += [(self.stage.changelog or "", key, value) for key, value in self.overlay.items()]
+        topic, key, value = max(told, key=lambda one: len(one[2] or b""), default=("", b"", b""))
+        return f"{len(value or b'')} bytes for {topic}, key {(key or b'')[:64]!r}"
 
     async def commit(self) -> None:
         """Carry out the numbered steps. Raises ``KafkaError`` when the broker refuses one."""

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
-from aiokafka.errors import KafkaError, ProducerFenced
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, ProducerFenced
 from aiokafka.structs import TopicPartition
 
 from pipeline.microbatch.batch import Batch, LogRecord
@@ -29,6 +29,10 @@ MAX_FETCHED_AHEAD = 10_000
 """Records kept of a partition while its checkpoint runs; then it is not read on."""
 _MAX_BYTES_AHEAD = 16 * 1024 * 1024
 """The same in bytes of values: some topics have records of a megabyte."""
+
+
+class RecordSizeError(RuntimeError):
+    """A topic takes no record as large as a checkpoint has one to write."""
 
 
 class Memory(Protocol):
@@ -251,6 +255,11 @@ class Stage:
             await checkpoint.commit()
         except KafkaError as error:
             if partition.dropped:
+                return
+            if isinstance(error, MessageSizeTooLargeError):
+                # It would be as large the next time: to go on trying is to stand still, unseen.
+                told = f"a topic refuses a record: {checkpoint.largest()}"
+                await self.failed(partition, RecordSizeError(told))
                 return
             if not self.app.broker.transactional and self.writes:
                 await self.failed(partition, error)

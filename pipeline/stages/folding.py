@@ -9,7 +9,7 @@ from __future__ import annotations
 import zlib
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, Generic, Protocol, TypeVar
 
 import msgspec
@@ -163,10 +163,19 @@ class Folding(ABC, Generic[MessageT, KeptT]):
             self._changed_in = out
 
     def flush(self, out: Out) -> None:
+        """End a batch at once."""
+        for _ in self.steps(out):
+            pass
+
+    def steps(self, out: Out) -> Iterator[None]:
         """End a batch: let time pass to the newest tick read, and fold every key touched or due.
 
         Values are a function of the events and the tick, so a batch that holds several ticks, as
         when a worker catches up, passes them as one.
+
+        Yields:
+            After each key, and each share that is told, so that others can have a turn: at a tick
+            any number of keys may be due. It must be taken to its end.
         """
         publisher = self._publisher
         if self._unsaved:
@@ -183,12 +192,13 @@ class Folding(ABC, Generic[MessageT, KeptT]):
         for key, messages in touched.items():
             if messages or out.get(key) is not None:
                 self._fold(key, messages, out)
+                yield
         if tick is not None:
             if not tick.keeps_all:
-                self._age(tick, out)
+                yield from self._age(tick, out)
             if not self._refill and self._changed_in is None:
                 publisher.covers = self._exhibits.newest
-            publisher.publish_tick(tick, out)
+            yield from publisher.publish_tick(tick, out)
 
     def _pass(self, tick: Tick) -> None:
         """Let time pass to ``tick`` at the end of the batch; what an earlier one asks for holds."""
@@ -209,14 +219,16 @@ class Folding(ABC, Generic[MessageT, KeptT]):
         for _ in range(min(len(self._refill), _REFILL_KEYS)):
             self._touched.setdefault(self._refill.popleft(), [])
 
-    def _age(self, tick: Tick, out: Out) -> None:
+    def _age(self, tick: Tick, out: Out) -> Iterator[None]:
         """Let go of keys that nothing can change any more, and pack what rests, some at a tick."""
         for key in self._ages.frozen(self._publisher.floor_ms):
             self._freeze(key, out)
+            yield
         for key in self._ages.rested(tick.tick_ms):
             stored = out.get(key)
             if stored is not None and not is_packed(stored):
                 out.put(key, self._packed(key, stored))
+                yield
 
     def _packed(self, key: bytes, stored: bytes) -> bytes:  # noqa: ARG002 - a stage may ask for it
         """A state in little space."""

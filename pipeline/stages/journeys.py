@@ -84,10 +84,10 @@ class Journeys(Following[ContactMessage, CustomerState]):
         else:
             super().take(key, message)
 
-    def flush(self, out: Out) -> None:
-        """Learn links, and fold every key touched since the last flush."""
+    def steps(self, out: Out) -> Iterator[None]:
+        """Learn links, and fold every key touched since the last batch."""
         self._directory.flush(out)
-        super().flush(out)
+        yield from super().steps(out)
 
     def _fold(self, key: bytes, messages: list[ContactMessage], out: Out) -> None:
         stored = out.get(key)

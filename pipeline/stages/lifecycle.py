@@ -6,7 +6,7 @@ Pure but for what it is given: it reads and writes state and outputs through :cl
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import Final, NamedTuple
 
@@ -182,14 +182,14 @@ class Lifecycle(Folding[Read, KeyState]):
         self._publisher.see(tick)
         self._pass(tick)
 
-    def flush(self, out: Out) -> None:
+    def steps(self, out: Out) -> Iterator[None]:
         """End a batch: pass states on to their performers, then what every stage does."""
         states, self._states = self._states, []
         for performer_id, event in states:
             version = self._generation << GENERATION_BIT
             message = PerformanceMessage(event.event_id, version, state=event)
             out.send(PERFORMANCES, performer_id.encode(), encode_performance(message))
-        super().flush(out)
+        yield from super().steps(out)
 
     # --- folding --------------------------------------------------------------------------------
 
@@ -276,8 +276,8 @@ class Lifecycle(Folding[Read, KeyState]):
             self._late.tell_frozen(key[1:].decode(), state.events, out)
         self._let_go(key, state, out)
 
-    def _age(self, tick: Tick, out: Out) -> None:
-        super()._age(tick, out)
+    def _age(self, tick: Tick, out: Out) -> Iterator[None]:
+        yield from super()._age(tick, out)
         self._rates.forget(self._publisher.floor_ms)
 
     def _facts(self, key: bytes, state: KeyState, as_of_ms: int) -> Folded:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from msgspec.structs import replace
 
@@ -136,8 +136,12 @@ class Publisher:
             told = encode_fact(kind, fact_id, version_of(fact_id), None)
             out.send(FACTS, fact_id.encode(), told)
 
-    def publish_tick(self, tick: Tick, out: Out) -> None:
-        """Send the shares that changed since the last tick, then the tick itself."""
+    def publish_tick(self, tick: Tick, out: Out) -> Iterator[None]:
+        """Send the shares that changed since the last tick, then the tick itself.
+
+        Yields:
+            After each share; it must be taken to its end.
+        """
         self.advance(tick)
         for key in self._gone:
             partition = self._partition_of[key.group]
@@ -150,6 +154,7 @@ class Publisher:
                 encode_share(Share(self.epoch, self.tick_ms, share)),
                 partition=self._partition_of[key.group],
             )
+            yield
         self._tell_missed(out)
         # Whatever changed in what goes now has just been told.
         self.panes.let_go(self.floor_ms)

@@ -18,17 +18,17 @@ NOW_MS = 1_780_272_000_000
 
 async def test_changes_come_back_as_they_were_sent(kafka: KafkaServer) -> None:
     admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
-    keep = {"cleanup.policy": "compact"}
+    keep = {"cleanup.policy": "compact", "max.message.bytes": "4000000"}
     admin.create_topics([NewTopic("state", 2, 1, config=keep)])["state"].result()
     broker = Broker(kafka.bootstrap)
     producer = BatchProducer(broker, "state.0")
     await producer.start()
     try:
         await producer.begin()
-        changes = {b"a": b"1", b"b": None, b"c": None, b"d": b"x" * 400_000, b"e": b"y" * 400_000}
+        changes = {b"a": b"1", b"b": None, b"c": None, b"d": b"x" * 400_000, b"e": b"y" * 3_000_000}
         # The key "a" was deleted with a reason, and set again by the same batch.
         end = await producer.send_changes("state", 1, changes, NOW_MS, {b"a": WHY, b"b": WHY})
-        # Five records, in more than one request: the last two do not fit in one.
+        # Five records, in more than one request: the last one alone is larger than a request is.
         assert end == 5
         assert await producer.send_changes("state", 1, {}, NOW_MS, {}) is None
         await producer.commit("", {})
@@ -43,7 +43,7 @@ async def test_changes_come_back_as_they_were_sent(kafka: KafkaServer) -> None:
             (b"b", None, WHY, NOW_MS),
             (b"c", None, (), NOW_MS),
             (b"d", b"x" * 400_000, (), NOW_MS),
-            (b"e", b"y" * 400_000, (), NOW_MS),
+            (b"e", b"y" * 3_000_000, (), NOW_MS),
         ]
         first = [
             record.key async for part in read_log(broker, "state", 1, until=2) for record in part

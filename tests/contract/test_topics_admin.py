@@ -82,4 +82,8 @@ def test_settings_of_each_cleanup():
         "retention.ms": "604800000",
     }
     assert topics_admin.settings(TOPICS["cx.partials"])["cleanup.policy"] == "compact,delete"
-    assert "retention.ms" not in topics_admin.settings(TOPICS["cx.lifecycle.changelog"])
+    assert topics_admin.settings(TOPICS["cx.lifecycle.changelog"]) == {
+        "cleanup.policy": "compact",
+        # Sixteen times as much as elsewhere, and 16 KiB beside it: 16 * 1,048,576 + 16,384.
+        "max.message.bytes": "16793600",
+    }

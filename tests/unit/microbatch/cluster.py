@@ -43,11 +43,13 @@ class Cluster:
         journal: What was done, in order: ``begin``, ``outputs``, ``state``, ``offset 3``,
             ``commit``.
         fails_at: The step that is refused, until it is set to something else.
+        refusal: The error it is refused with.
     """
 
     def __init__(self) -> None:
         self.journal: list[str] = []
         self.fails_at = ""
+        self.refusal = KafkaError
         self.logs: defaultdict[str, list[tuple[bytes | None, bytes | None]]] = defaultdict(list)
         self.committed = OffsetAndMetadata(0, "")
 
@@ -62,7 +64,7 @@ class Cluster:
 
     def step(self, name: str) -> None:
         if name.partition(" ")[0] == self.fails_at:
-            raise KafkaError(f"refused: {name}")
+            raise self.refusal(f"refused: {name}")
         self.journal.append(name)
 
     def changelog(self) -> dict[bytes, bytes]:

@@ -6,11 +6,13 @@ import asyncio
 
 import aiokafka
 import pytest
+from aiokafka.errors import MessageSizeTooLargeError
 
 from pipeline.microbatch import Batch, Broker, producer
 from pipeline.microbatch.partition import Status
-from pipeline.microbatch.stage import MAX_FETCHED_AHEAD
-from tests.unit.microbatch.cluster import TP, Bench, Written
+from pipeline.microbatch.stage import MAX_FETCHED_AHEAD, RecordSizeError
+from pipeline.microbatch.store import StoreError
+from tests.unit.microbatch.cluster import CHANGELOG, TP, Bench, Written
 
 
 @pytest.fixture
@@ -112,6 +114,36 @@ async def test_a_refused_checkpoint_leaves_nothing_in_memory_and_its_records_com
     assert bench.cluster.logs["counts"] == [(b"red", b"1"), (b"red", b"2"), (b"blue", b"1")]
     assert bench.partition.state == bench.cluster.changelog() == {b"red": b"2", b"blue": b"1"}
     assert (bench.cluster.offset, bench.shown) == (3, [1, 3])
+
+
+@pytest.mark.parametrize("step", ["outputs", "state"])
+async def test_a_record_too_large_ends_the_process_and_says_which(bench, step):
+    """Whoever tries again stands still, and nobody sees why."""
+    await bench.assigned()
+    bench.cluster.fails_at, bench.cluster.refusal = step, MessageSizeTooLargeError
+    batch = await bench.fetched(0, b"red")
+    async with bench.stage.checkpoint(batch) as checkpoint:
+        checkpoint.put(b"small", b"1")
+        checkpoint.put(b"large", b"x" * 1_200)
+        checkpoint.send("counts", b"told", b"y" * 30)
+    await bench.ended(batch)
+    assert isinstance(bench.app.failure, RecordSizeError)
+    assert str(bench.app.failure) == (
+        f"a topic refuses a record: 1200 bytes for {CHANGELOG}, key b'large'"
+    )
+    assert bench.cluster.offset == 0
+    assert bench.stage.ready() == []
+
+
+async def test_what_a_store_says_of_a_partition_that_went_meanwhile_ends_nothing(bench):
+    partition = await bench.assigned()
+    batch = await bench.fetched(0, b"red")
+    async with bench.stage.checkpoint(batch):
+        await bench.stage.revoke([TP], 0.0)
+        assert partition.dropped
+        raise StoreError("it is closed")
+    assert bench.app.failure is None
+    assert bench.cluster.journal == []
 
 
 @pytest.mark.parametrize("step", ["outputs", "state", "offset"])
