@@ -267,6 +267,43 @@ _COUNTS = attrgetter(
 
 
 def _journey(contacts: Sequence[ContactRow]) -> Journey:
+    return journey_of_one(contacts[0]) if len(contacts) == 1 else journey_of_many(contacts)
+
+
+def journey_of_one(contact: ContactRow) -> Journey:
+    """The journey of a contact that no other goes on with: what most are, so told directly."""
+    header, sessions = contact.header, contact.bot_sessions
+    return Journey(
+        header=header,
+        started_ms=contact.started_ms,
+        ended_ms=contact.ended_ms,
+        resolved=contact.resolved,
+        resolved_ms=contact.ended_ms if contact.resolved else None,
+        entered_bot=bool(sessions),
+        entered_queue=contact.queued,
+        given_up_in=_given_up_in(contact),
+        interactions=1,
+        channel_switches=0,
+        transfers=contact.transfers,
+        handoffs_without_context=contact.handoffs_without_context,
+        reauthentications=max(contact.authentications - 1, 0),
+        info_repeats=contact.info_repeats,
+        wait_ms=contact.wait_ms,
+        matter=contact.matter,
+        channels=len(set(contact.channels)) or 1,
+        reopens=0,
+        handled_by=contact.handled_by,
+        bot_sessions=len(sessions),
+        handoffs=sum(session.handed_off for session in sessions),
+        first_performer_kind=header.performer_kind,
+        first_performer_id=header.performer_id,
+        first_model_version=header.model_version,
+        first_team=header.team,
+    )
+
+
+def journey_of_many(contacts: Sequence[ContactRow]) -> Journey:
+    """The journey of contacts that go on with each other, in order; at least one."""
     first, last = contacts[0], contacts[-1]
     ends = [c.ended_ms for c in contacts]
     header = first.header
