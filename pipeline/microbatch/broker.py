@@ -18,7 +18,7 @@ class Broker:
             False only for a broker without transactions; then a failed checkpoint ends the process.
         session_timeout_ms: A member silent for this long loses its partitions.
         transaction_timeout_ms: The broker aborts a transaction open for longer. It bounds how long
-            a dead worker's open transaction can hold back readers.
+            a dead worker's open transaction holds back readers where no other takes its partition.
         request_timeout_ms: Longest wait for one answer of the broker.
         security: Further arguments for every aiokafka client (SASL, TLS).
         pacer: Makes writers wait for readers, for a broker that drops unread records.
@@ -28,7 +28,7 @@ class Broker:
     bootstrap: str
     transactional: bool = True
     session_timeout_ms: int = 15_000
-    transaction_timeout_ms: int = 15_000
+    transaction_timeout_ms: int = 60_000
     request_timeout_ms: int = 40_000
     security: dict[str, Any] = field(default_factory=dict)
     pacer: Pacer | None = None

@@ -258,5 +258,5 @@ async def test_a_producer_is_idempotent_and_waits_for_all_replicas(monkeypatch):
     producer.BatchProducer(Broker("memory"), "group.stage.topic.0")
     assert (asked["enable_idempotence"], asked["acks"]) == (True, "all")
     assert asked["transactional_id"] == "group.stage.topic.0"
-    assert asked["transaction_timeout_ms"] == 15_000
+    assert asked["transaction_timeout_ms"] == 60_000
     assert aiokafka.AIOKafkaProducer is not client
