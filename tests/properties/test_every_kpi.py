@@ -29,6 +29,8 @@ from tests.properties.test_stages import START_MS, differences, published
 from tests.properties.world import World
 
 CATALOGUE = catalogue.load()
+MOST_DRAWS = 4
+"""How often a set of centers is drawn until each KPI has had a value."""
 HOUR = 3_600
 DAY = 24 * HOUR
 CLOCKS_MS = tuple(START_MS + at * 1000 for at in (SPAN_SECONDS, 6 * DAY, 12 * DAY))
@@ -294,7 +296,6 @@ def test_every_kpi_over_random_centers() -> None:
     valued: set[str] = set()
     added: set[str] = set()
 
-    @seed(4)
     @settings(max_examples=24, database=None, derandomize=False)
     @given(data=st.data())
     def run(data: st.DataObject) -> None:
@@ -327,7 +328,11 @@ def test_every_kpi_over_random_centers() -> None:
                 added.add(value.kpi)
         valued.update(v.kpi for v in reference.values() if v.value not in (None, 0))
 
-    run()
-    missing = set(CATALOGUE.definitions) - valued
+    # What is drawn follows the seed and the modules that are imported beside this one.
+    for drawn in range(4, 4 + MOST_DRAWS):
+        seed(drawn)(run)()
+        missing = set(CATALOGUE.definitions) - valued
+        if not missing:
+            break
     assert not missing, f"no draw gives a value to {', '.join(sorted(missing))}"
     assert len(added) > 100
