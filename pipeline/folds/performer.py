@@ -27,17 +27,21 @@ def fold(
     events: Iterable[Event],
     performances: Mapping[str, Performance],
     as_of_ms: int,
+    from_ms: int | None = None,
 ) -> Folded:
     """All rows of ``performer_id`` as of ``as_of_ms`` (UTC epoch milliseconds).
 
     ``events`` are state events, ``performances`` stints and schedule entries by id. Neither order
-    matters.
+    matters. With ``from_ms`` working time is told, and instants of the schedule are counted, from
+    there on.
     """
     events = list(events)
     stints = {name: p for name, p in performances.items() if isinstance(p, StintRow)}
     shifts = [p for p in performances.values() if isinstance(p, ShiftRow)]
     rows = list(_intervals(performer_id, events))
-    stretches, due_ms, passed = working_time(moments(events), stints.values(), shifts, as_of_ms)
+    stretches, due_ms, passed = working_time(
+        moments(events), stints.values(), shifts, as_of_ms, from_ms
+    )
     rows += (
         Row(f"performer/{performer_id}/time/{time.entered_ms}", "performer_time", time)
         for time in stretches

@@ -70,6 +70,13 @@ def moments(events: Iterable[Event]) -> list[Moment]:
     return sorted([*told, *implied], key=lambda moment: moment.at_ms)
 
 
+def implied_logins(moments: Iterable[Moment]) -> Iterator[tuple[int, int]]:
+    """Logins that only the end of their session tells of, each with that end."""
+    for moment in moments:
+        if moment.event.occurred_ms > moment.at_ms:
+            yield moment.at_ms, moment.event.occurred_ms
+
+
 def _login(event: Event, session_ms: int, told: list[Moment]) -> Iterator[Moment]:
     """The login that began the session which ``event`` ends, if the session was not told of."""
     before = next((m for m in reversed(told) if m.at_ms < event.occurred_ms), None)

@@ -25,12 +25,14 @@ def working_time(
     stints: Iterable[StintRow],
     shifts: Iterable[ShiftRow],
     as_of_ms: int,
+    from_ms: int | None = None,
 ) -> tuple[list[PerformerTime], int | None, int]:
     """Stretches in order, when the schedule will next change them, and how often it has.
 
     The schedule is told as far as the clock (``as_of_ms``, UTC epoch milliseconds), or the last
     thing that happened, has come. Where entries of it overlap, the one that began last counts: a
-    break lies within a shift.
+    break lies within a shift. With ``from_ms``, an instant that the clock has passed, all of this
+    is told from there on.
     """
     stints, shifts = list(stints), list(shifts)
     boundaries = {moment.at_ms for moment in moments}
@@ -39,6 +41,9 @@ def working_time(
         boundaries.update(at for at in (stint.accepted_ms, *ends) if at is not None)
     horizon_ms = max(boundaries | {as_of_ms})
     planned = {at for shift in shifts for at in (shift.starts_ms, shift.ends_ms)}
+    if from_ms is not None:
+        boundaries = {from_ms, *(at for at in boundaries if at >= from_ms)}
+        planned = {at for at in planned if at >= from_ms}
     passed = {at for at in planned if at <= horizon_ms}
     boundaries |= passed
     due_ms = min((at for at in planned if at > horizon_ms), default=None)

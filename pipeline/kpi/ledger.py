@@ -45,16 +45,19 @@ def settle(
     span_ms: int,
     *,
     recount: bool = False,
+    stands_until_ms: int | None = None,
 ) -> tuple[Ledger, Changes, int | None]:
     """Bring ``panes`` to ``rows`` and return the new ledger and what has to be told.
 
     With ``recount`` the old ledger was counted by another plan. ``span_ms`` is how far what is
-    clipped has grown: the clock, or earlier. The third value is the next moment at which time alone
-    changes a contribution, if there is one.
+    clipped has grown: the clock, or earlier. ``stands_until_ms``, if it is known, is the next
+    moment at which time alone changes a contribution of the old ledger. The third value is that of
+    the new one, if there is such a moment.
     """
     new: Ledger = {}
     changes = Changes([], [])
     due_ms: int | None = None
+    stands = not recount and stands_until_ms is not None and as_of_ms < stands_until_ms
     for row in rows:
         old = ledger.get(row.fact_id)
         digest = digest_of(row.fact)
@@ -63,11 +66,14 @@ def settle(
         elif not recount and not plan.is_timed(row.kind):
             new[row.fact_id] = old
             continue
-        contributions = plan.contributions(row.kind, row.fact, as_of_ms, span_ms)
-        before = old.contributions if old is not None else ()
-        if before != contributions:
-            panes.change(before, contributions, corrects=not recount)
-        new[row.fact_id] = Entry(row.kind, digest, contributions)
+        if stands and old is not None and old.digest == digest:
+            new[row.fact_id] = old
+        else:
+            contributions = plan.contributions(row.kind, row.fact, as_of_ms, span_ms)
+            before = old.contributions if old is not None else ()
+            if before != contributions:
+                panes.change(before, contributions, corrects=not recount)
+            new[row.fact_id] = Entry(row.kind, digest, contributions)
         row_due_ms = plan.due_ms(row.kind, row.fact, as_of_ms, span_ms)
         if row_due_ms is not None and (due_ms is None or row_due_ms < due_ms):
             due_ms = row_due_ms

@@ -239,13 +239,18 @@ class Folding(ABC, Generic[MessageT, KeptT]):
         out.put(key, encoded)
         self._ages.touch(key, self._publisher.tick_ms)
 
-    def _settle(self, state: Kept, rows: Iterable[Row]) -> tuple[Changes, int | None]:
-        """Bring ledger and panes to ``rows``: what is to be told, and when time changes it."""
+    def _settle(
+        self, state: Kept, rows: Iterable[Row], stands_until_ms: int | None = None
+    ) -> tuple[Changes, int | None]:
+        """Bring ledger and panes to ``rows``: what is to be told, and when time changes it.
+
+        ``stands_until_ms``, where it is known: until when time changes nothing of the ledger.
+        """
         publisher = self._publisher
         state.ledger, changes, due_ms = settle(
             state.ledger, rows, publisher.plan, publisher.panes,
             publisher.tick_ms, publisher.span_ms,
-            recount=state.counted_by != self._rules,
+            recount=state.counted_by != self._rules, stands_until_ms=stands_until_ms,
         )  # fmt: skip
         state.counted_by = self._rules
         return changes, due_ms

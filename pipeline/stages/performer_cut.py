@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
+from msgspec.structs import replace
+
 from pipeline.folds.event import Event
 from pipeline.folds.performances import Performance, StintRow
 from pipeline.folds.standing import OFFLINE, effective, moments
@@ -41,7 +43,10 @@ def last_cut(
 
 
 def events_after(events: Iterable[Event], cut_ms: int) -> list[Event]:
-    """State events from a cut on, and those that say what stands at it on each queue."""
+    """State events from a cut on, and those that say what stands at it on each queue.
+
+    What stands does so whatever was told in between, so it is kept as what logs in.
+    """
     standing: dict[str, list[Event]] = {}
     for event in effective(event for event in events if event.occurred_ms < cut_ms):
         known = standing.get(event.queue)
@@ -50,7 +55,7 @@ def events_after(events: Iterable[Event], cut_ms: int) -> list[Event]:
             standing[event.queue] = [known[0], event]
         else:
             standing[event.queue] = [event]
-    kept = [event for words in standing.values() for event in words]
+    kept = [replace(event, logs_in=True) for words in standing.values() for event in words]
     return kept + [event for event in events if event.occurred_ms >= cut_ms]
 
 

@@ -12,12 +12,13 @@ from msgspec.structs import replace
 from pipeline.folds import performer
 from pipeline.folds.event import Event
 from pipeline.folds.performances import Performance, ShiftRow, StintRow
-from pipeline.kpi.ledger import Entry
+from pipeline.kpi.ledger import Changes, Entry
 from pipeline.stages.admission import admit
 from pipeline.stages.configuration import Configuration
 from pipeline.stages.folding import Following
 from pipeline.stages.late import LateRecords
 from pipeline.stages.performer_cut import events_after, last_cut, rows_after
+from pipeline.stages.performer_tail import NEVER_MS, Part, Tail, first_changed
 from pipeline.stages.publisher import Publisher
 from pipeline.stages.travelling import generation_of, history_version, told, version_of
 from pipeline.stages.wire import Out, PerformanceMessage
@@ -89,6 +90,7 @@ class Performers(Following[PerformanceMessage, PerformerState]):
     ) -> None:
         self.duplicates = 0
         self._late = LateRecords(publisher)
+        self._tails: dict[bytes, Tail] = {}
         super().__init__(exhibits, publisher, state, sources)
 
     @property
@@ -109,23 +111,52 @@ class Performers(Following[PerformanceMessage, PerformerState]):
         frozen_ms = self._publisher.floor_ms if stored is None else state.cut_ms
         late, messages = _apart(messages, frozen_ms)
         self._late.tell(key.decode(), late, out)
+        changed_ms = first_changed(state.events, state.rows, messages)
         self.duplicates += _learn(state, messages)
         if not (state.events or state.rows):
             return
         before_ms, state.told_ms = state.told_ms, _end_of_day(state, messages)
         if state.told_ms != before_ms:
             self._ages.note(key, state.told_ms)
-        publisher = self._publisher
-        # What a schedule says of the time to come is not told; nor is it once time stands still.
-        folded = performer.fold(key.decode(), state.events, state.performances, publisher.span_ms)
-        state.dues = folded.passed
-        changes, due_ms = self._settle(state, folded.rows)
-        self._due(key, state, folded.due_ms, due_ms)
+        changes = self._count(key, state, changed_ms)
         if changes.rows or changes.deleted:
-            publisher.publish_facts(changes, _Versions(state), out)
+            self._publisher.publish_facts(changes, _Versions(state), out)
         encoded = encode_state(state)
         if encoded != stored:
             out.put(key, encoded)
+
+    def _count(self, key: bytes, state: PerformerState, changed_ms: int) -> Changes:
+        """Fold what ``changed_ms`` and the clock may have changed, and bring the ledger to it."""
+        publisher = self._publisher
+        known = self._tails.pop(key, None)
+        # Until then each entry is what its row adds, if these rules counted it as time went on.
+        counted = known is not None and known.rules == self._rules
+        stands_until_ms = (state.due_ms or NEVER_MS) if counted else None
+        tail, events = self._tail(known, state, changed_ms)
+        performances = tail.performances(state.performances)
+        # What a schedule says of the time to come is not told; nor is it once time stands still.
+        folded = performer.fold(key.decode(), events, performances, publisher.span_ms, tail.from_ms)
+        state.dues = tail.passed + folded.passed
+        before, state.ledger = tail.parts(state.ledger)
+        changes, due_ms = self._settle(state, folded.rows, stands_until_ms)
+        before.update(state.ledger)
+        state.ledger = before
+        self._due(key, state, folded.due_ms, due_ms, tail.due_ms)
+        if publisher.span_ms == publisher.tick_ms:
+            part = Part(events, performances, folded.rows, publisher.tick_ms)
+            self._tails[key], state.ledger = tail.looked_after(part, state.ledger, publisher.plan)
+        return changes
+
+    def _tail(
+        self, known: Tail | None, state: PerformerState, changed_ms: int
+    ) -> tuple[Tail, list[Event]]:
+        """From where on a history is to be folded, and the state events of it."""
+        clock_ms = self._publisher.tick_ms
+        if known is not None and known.serves(self._rules, changed_ms, clock_ms):
+            events = known.events(state.events)
+            if events is not None:
+                return known, events
+        return Tail(self._rules), state.events
 
     def _freeze(self, key: bytes, out: Out) -> None:
         """Let go of the part of a history that has no part in what comes after."""
@@ -141,6 +172,7 @@ class Performers(Following[PerformanceMessage, PerformerState]):
         cut_ms = last_cut(state.events, rows, changing, self._publisher.floor_ms)
         if cut_ms is None or cut_ms <= state.cut_ms:
             return
+        self._tails.pop(key, None)
         known = state.history
         state.cut_ms = cut_ms
         state.events = events_after(state.events, cut_ms)
