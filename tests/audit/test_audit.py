@@ -125,7 +125,7 @@ def restart_in_progress(place: Site, chunk: list[tuple[bytes, bytes]]) -> None:
 def audit(place: Site, *, expect: int = 0) -> list[Report]:
     """What the command says of each exhibit, as JSON."""
     exhibits = [word for file in EXHIBITS for word in ("--exhibit", str(file))]
-    told = place.command("audit", *exhibits, "--json", expect=expect)
+    told = place.command("audit", *exhibits, "--json", expect=expect, seconds=1_200.0)
     return [json.loads(line) for line in told.splitlines()]
 
 

@@ -100,11 +100,11 @@ class Site(Logs):
 
     # --- processes ------------------------------------------------------------------------------
 
-    def command(self, *arguments: str, expect: int = 0) -> str:
-        """Run the command line to its end; what it printed."""
+    def command(self, *arguments: str, expect: int = 0, seconds: float = 120.0) -> str:
+        """Run the command line to its end, which comes in time; what it printed."""
         done = subprocess.run(
             [str(_COMMAND), *arguments],
-            env=self.environment, capture_output=True, text=True, check=False, timeout=120,
+            env=self.environment, capture_output=True, text=True, check=False, timeout=seconds,
         )  # fmt: skip
         assert done.returncode == expect, done.stdout + done.stderr
         return done.stdout
