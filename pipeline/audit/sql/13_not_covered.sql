@@ -24,11 +24,15 @@ SELECT 'wrap-up that ends before it begins', interaction_id
 FROM humans_told
 WHERE wrap_ended_ms < wrap_started_ms
 UNION ALL
-SELECT 'wrap-up of a contact that is taken up again', interaction_id
-FROM told
+SELECT 'wrap-up of a stint whose wrap-up is over', interaction_id
+FROM
+(
+    SELECT *, countIf(kind = 'accepted') OVER (PARTITION BY interaction_id, performer ORDER BY place) AS stint
+    FROM told
+)
 WHERE kind IN ('wrapup_started', 'wrapup_ended')
 QUALIFY countIf(kind = 'wrapup_ended') OVER (
-    PARTITION BY interaction_id, performer ORDER BY place ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+    PARTITION BY interaction_id, performer, stint ORDER BY place ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
 ) > 0
 UNION ALL
 SELECT 'an acceptance by who serves already', h.interaction_id
