@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import Final, NamedTuple, Protocol
 
 from pipeline.folds.event import Event
@@ -20,6 +19,7 @@ from pipeline.folds.standing import implied_logins, moments
 from pipeline.kpi.ledger import Ledger
 from pipeline.kpi.plan import Plan
 from pipeline.stages.performer_cut import events_after
+from pipeline.stages.performer_record import bytes_of
 from pipeline.stages.wire import PerformanceMessage
 from schemas.facts import PerformerStateInterval, PerformerTime, Session
 
@@ -45,15 +45,17 @@ class Part(NamedTuple):
 class Tail:
     """What is known of a history before ``cut_ms``, UTC epoch milliseconds, counted by ``rules``.
 
-    ``standing`` are the state events in force at the cut. The first ``entries`` of the ledger are
-    of what lies before; time alone changes those at ``due_ms``. ``passed`` counts instants of the
-    schedule before the cut. When a cut was looked for last, ``looked`` rows came after it.
+    ``standing`` are the state events in force at the cut. The first ``entries`` of the ledger,
+    ``size`` bytes, are of what lies before; time alone changes those at ``due_ms``. ``passed``
+    counts instants of the schedule before the cut. When a cut was looked for last, ``looked`` rows
+    came after it.
     """
 
     rules: int
     cut_ms: int = -NEVER_MS
     standing: tuple[Event, ...] = ()
     entries: int = 0
+    size: int = 0
     due_ms: int | None = None
     passed: int = 0
     looked: int = 0
@@ -88,25 +90,19 @@ class Tail:
             return row.accepted_ms >= self.cut_ms
         return row.ends_ms >= self.cut_ms
 
-    def parts(self, ledger: Ledger) -> tuple[Ledger, Ledger]:
-        """The ledger of what lies before the cut, and that of what comes after."""
-        entries = iter(ledger.items())
-        return dict(islice(entries, self.entries)), dict(entries)
+    def looked_after(self, part: Part, ledger: Ledger, plan: Plan) -> tuple[Tail, bytes]:
+        """With the last cut there is in ``part``, and the entries that lie before that one only.
 
-    def looked_after(self, part: Part, ledger: Ledger, plan: Plan) -> tuple[Tail, Ledger]:
-        """With the last cut there is in ``part``, and the ledger in its order.
-
-        Looking is put off until twice as many rows come after the cut as when it was done last.
+        They are taken out of ``ledger``, which is that of ``part``. Looking is put off until twice
+        as many rows come after the cut as when it was done last.
         """
         if len(part.rows) < max(2 * self.looked, LEAST_ROWS):
-            return self, ledger
+            return self, b""
         cut_ms = _last_cut(part, self.cut_ms)
         if cut_ms is None:
-            return replace(self, looked=len(part.rows)), ledger
+            return replace(self, looked=len(part.rows)), b""
         before = [row for row in part.rows if _lies_before(row, cut_ms)]
-        first, rest = self.parts(ledger)
-        for row in before:
-            first[row.fact_id] = rest.pop(row.fact_id)
+        entries = bytes_of({row.fact_id: ledger.pop(row.fact_id) for row in before})
         dues = [self.due_ms]
         dues += [plan.due_ms(row.kind, row.fact, part.clock_ms) for row in before]
         planned = {
@@ -121,12 +117,13 @@ class Tail:
             rules=self.rules,
             cut_ms=cut_ms,
             standing=tuple(events_after(told, cut_ms)),
-            entries=len(first),
+            entries=self.entries + len(before),
+            size=self.size + len(entries),
             due_ms=min((due for due in dues if due is not None), default=None),
             passed=self.passed + len(planned),
-            looked=len(rest),
+            looked=len(ledger),
         )
-        return tail, first | rest
+        return tail, entries
 
 
 def _last_cut(part: Part, after_ms: int) -> int | None:

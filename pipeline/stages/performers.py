@@ -18,6 +18,7 @@ from pipeline.stages.configuration import Configuration
 from pipeline.stages.folding import Following
 from pipeline.stages.late import LateRecords
 from pipeline.stages.performer_cut import events_after, last_cut, rows_after
+from pipeline.stages.performer_record import join, split
 from pipeline.stages.performer_tail import NEVER_MS, Part, Tail, first_changed
 from pipeline.stages.publisher import Publisher
 from pipeline.stages.travelling import generation_of, history_version, told, version_of
@@ -107,7 +108,9 @@ class Performers(Following[PerformanceMessage, PerformerState]):
 
     def _fold(self, key: bytes, messages: list[PerformanceMessage], out: Out) -> None:
         stored = out.get(key)
-        state = decode_state(stored) if stored is not None else PerformerState([], [], {}, {})
+        known = self._tails.pop(key, None)
+        tail = known or Tail(self._rules)
+        state, before = _opened(stored, tail)
         frozen_ms = self._publisher.floor_ms if stored is None else state.cut_ms
         late, messages = _apart(messages, frozen_ms)
         self._late.tell(key.decode(), late, out)
@@ -118,45 +121,41 @@ class Performers(Following[PerformanceMessage, PerformerState]):
         before_ms, state.told_ms = state.told_ms, _end_of_day(state, messages)
         if state.told_ms != before_ms:
             self._ages.note(key, state.told_ms)
-        changes = self._count(key, state, changed_ms)
+        # Until then each entry is what its row adds, if it was counted here while time went on.
+        stands_until_ms = (state.due_ms or NEVER_MS) if known is not None else None
+        serves = tail.serves(self._rules, changed_ms, self._publisher.tick_ms)
+        events = tail.events(state.events) if serves else None
+        if events is None:
+            tail, events, before = Tail(self._rules), state.events, b""
+            state.ledger = {} if stored is None else decode_state(stored).ledger
+        part, changes = self._count(key, state, tail, events, stands_until_ms)
         if changes.rows or changes.deleted:
             self._publisher.publish_facts(changes, _Versions(state), out)
-        encoded = encode_state(state)
+        if self._publisher.span_ms == self._publisher.tick_ms:
+            tail, moved = tail.looked_after(part, state.ledger, self._publisher.plan)
+            self._tails[key] = tail
+            before += moved
+        encoded = join(encode_state(state), before, tail.entries)
         if encoded != stored:
             out.put(key, encoded)
 
-    def _count(self, key: bytes, state: PerformerState, changed_ms: int) -> Changes:
-        """Fold what ``changed_ms`` and the clock may have changed, and bring the ledger to it."""
+    def _count(
+        self,
+        key: bytes,
+        state: PerformerState,
+        tail: Tail,
+        events: list[Event],
+        stands_until_ms: int | None,
+    ) -> tuple[Part, Changes]:
+        """Fold a history from a cut on, and bring its ledger to it."""
         publisher = self._publisher
-        known = self._tails.pop(key, None)
-        # Until then each entry is what its row adds, if these rules counted it as time went on.
-        counted = known is not None and known.rules == self._rules
-        stands_until_ms = (state.due_ms or NEVER_MS) if counted else None
-        tail, events = self._tail(known, state, changed_ms)
         performances = tail.performances(state.performances)
         # What a schedule says of the time to come is not told; nor is it once time stands still.
         folded = performer.fold(key.decode(), events, performances, publisher.span_ms, tail.from_ms)
         state.dues = tail.passed + folded.passed
-        before, state.ledger = tail.parts(state.ledger)
         changes, due_ms = self._settle(state, folded.rows, stands_until_ms)
-        before.update(state.ledger)
-        state.ledger = before
         self._due(key, state, folded.due_ms, due_ms, tail.due_ms)
-        if publisher.span_ms == publisher.tick_ms:
-            part = Part(events, performances, folded.rows, publisher.tick_ms)
-            self._tails[key], state.ledger = tail.looked_after(part, state.ledger, publisher.plan)
-        return changes
-
-    def _tail(
-        self, known: Tail | None, state: PerformerState, changed_ms: int
-    ) -> tuple[Tail, list[Event]]:
-        """From where on a history is to be folded, and the state events of it."""
-        clock_ms = self._publisher.tick_ms
-        if known is not None and known.serves(self._rules, changed_ms, clock_ms):
-            events = known.events(state.events)
-            if events is not None:
-                return known, events
-        return Tail(self._rules), state.events
+        return Part(events, performances, folded.rows, publisher.tick_ms), changes
 
     def _freeze(self, key: bytes, out: Out) -> None:
         """Let go of the part of a history that has no part in what comes after."""
@@ -187,6 +186,14 @@ class Performers(Following[PerformanceMessage, PerformerState]):
         for fact_id in [fact_id for fact_id in state.ledger if fact_id not in told]:
             self._publisher.freeze(state.ledger.pop(fact_id).contributions)
         out.put(key, encode_state(state))
+
+
+def _opened(stored: bytes | None, tail: Tail) -> tuple[PerformerState, bytes]:
+    """What is stored of a performer, but for the ledger of before a cut, and the bytes of that."""
+    if stored is None:
+        return PerformerState([], [], {}, {}), b""
+    rest, before = split(stored, tail.size, tail.entries)
+    return decode_state(rest), before
 
 
 def _apart(
