@@ -26,8 +26,9 @@ MINUTES ?= 10
 TICK ?= 0.5
 BENCH_RATE ?= 0
 # Tests of minutes each, left out of `make test`.
-LONG := tests/deploy/test_commands.py $(addprefix tests/integration/,test_truth.py test_horizon.py \
-	test_identities.py test_exhibit_change.py test_microbatch_faults.py test_restart.py test_warehouse.py)
+LONG := tests/deploy/test_commands.py tests/docs/test_your_own_events.py \
+	$(addprefix tests/integration/,test_truth.py test_horizon.py test_identities.py test_exhibit_change.py \
+	test_microbatch_faults.py test_monitoring.py test_restart.py test_warehouse.py)
 
 .PHONY: help run run-kafka test check deploy-check ci bench bench-journeys bench-peers long truth audit audit-short faults faults-short kills soak outage mutations mutations-short alerts tour operations-short docs format lock services clean
 
@@ -56,7 +57,7 @@ deploy-check: $(DEV_SETUP) services ## Image, Compose, Kubernetes, rules and das
 
 ci: check deploy-check test long audit-short faults-short mutations-short operations-short ## What continuous integration runs.
 
-long: $(DEV_SETUP) services ## What takes minutes each: a second computation in SQL, corrections of any age, identities, restarts, every deployed command.
+long: $(DEV_SETUP) services ## What takes a minute or more each: a second computation in SQL, corrections of any age, identities, restarts, every rule and every deployed command.
 	@$(PYTEST) -n $(JOBS) --dist loadfile $(LONG)
 
 truth: $(DEV_SETUP) services ## 200,000 events, two workers, a SIGKILL: every value against SQL and the simulator.
