@@ -9,6 +9,7 @@ To ``cx.interactions`` goes which versions of exhibits are not shown any more.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping
+from functools import partial
 from typing import Protocol
 
 from pipeline.heartbeats import pass_on
@@ -127,14 +128,15 @@ def exhibits(app: BatchApp, started_with: Configuration, displays: Iterable[Disp
                     checkpoint.timestamp_ms = owned.clock_ms
                     await in_turns(owned.publish(aligned, checkpoint, changed.__setitem__))
                     _tell_clock(owned, checkpoint)
-
-                def show(
-                    owned: _Owned = owned, changed: Mapping[bytes, ExhibitValue | None] = changed
-                ) -> None:
-                    for display in displays:
-                        display.show(owned.partition, changed)
-                        display.tick(owned.partition, owned.clock_ms)
-
-                checkpoint.after_commit(show)
+                    checkpoint.after_commit(partial(_show, displays, owned, changed))
 
     return stage
+
+
+def _show(
+    displays: Iterable[Display], owned: _Owned, changed: Mapping[bytes, ExhibitValue | None]
+) -> None:
+    """Show what a tick changed. What comes between ticks, heartbeats too, makes no clock fresh."""
+    for display in displays:
+        display.show(owned.partition, changed)
+        display.tick(owned.partition, owned.clock_ms)
