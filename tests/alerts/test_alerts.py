@@ -158,6 +158,8 @@ def test_ClickHouse_is_away(watched: Watched) -> None:  # noqa: N802 - its name
 
 
 def test_a_clock_that_stands(watched: Watched) -> None:
+    shown = 'cx_exhibit_clock_timestamp_seconds{exhibit="desk"}'
+    wait_for(lambda: watched.prometheus.query(shown), "values to be shown", 180)
     watched.clears("CxPartitionsStale", "CxExhibitMissing")
     watched.clock.runs = False
     try:
