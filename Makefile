@@ -93,7 +93,7 @@ mutations-short: $(DEV_SETUP) ## The same for those that need neither Kafka nor 
 alerts: $(DEV_SETUP) services ## Every alert fires on its cause and clears, on real services, with short windows.
 	@$(PYTEST) tests/alerts
 
-operations-short: $(DEV_SETUP) services ## The tour, and 15 of 22 alerts, without those that wait for rebalances or for an hour made short.
+operations-short: $(DEV_SETUP) services ## The tour, and most alerts, without those that wait for rebalances or for an hour made short.
 	@$(PYTEST) -n $(JOBS) --dist loadfile tests/alerts tests/tour -k "not versions and not ahead and not stands_still and not restore and not checkpoints"
 
 tour: $(DEV_SETUP) services ## docs/tour.md and the restores of docs/deploy.md, run from the pages.
