@@ -37,7 +37,7 @@ from pipeline.kpi.nodes import FALSE, TRUE, Term, Value, constant
 from pipeline.kpi.parameters import DefinitionError, Parameter
 from pipeline.kpi.presets import asked, preset_of
 from pipeline.kpi.stats import Unit
-from schemas.exhibit import Attribution, Exhibit, ExhibitError, Problem
+from schemas.exhibit import Attribution, Exhibit, ExhibitError, Problem, TumblingSize
 from schemas.facts import Fact
 from schemas.words import listed, meant
 
@@ -170,6 +170,14 @@ class CompiledKpi:
     def cohort(self) -> bool:
         """Whether rows are provisional until they mature."""
         return self.attribution == "cohort-final"
+
+    @property
+    def needs(self) -> frozenset[TumblingSize]:
+        """Lengths of buckets that it is combined on or compared with, whatever an exhibit shows."""
+        found: set[TumblingSize] = {"day"} if self.reads == "psi" else set()
+        if self.combination is not None and self.grid != "window":
+            found.add(self.grid)
+        return frozenset(found)
 
     @property
     def key(self) -> str:

@@ -93,10 +93,7 @@ class Group:
             found.add("day")
         for reading in plan.readings:
             if any(group is self for group, _ in reading.places):
-                if reading.kpi.combination is not None and reading.kpi.grid != "window":
-                    found.add(reading.kpi.grid)
-                if reading.kpi.reads == "psi":
-                    found.add("day")
+                found |= reading.kpi.needs
         return tuple(sorted(found))
 
     def numbers(self, vector: Sequence[int], index: int) -> Sequence[int]:

@@ -97,10 +97,7 @@ class ExhibitPlan:
         self.sizes = tuple(sorted(found))
         grids: set[TumblingSize] = set()
         for kpi in self.kpis:
-            if kpi.combination is not None and kpi.grid != "window":
-                grids.add(kpi.grid)
-            if kpi.reads == "psi":
-                grids.add("day")
+            grids |= kpi.needs
         if Today() in exhibit.windows:
             grids.add("day")
         self.grids = tuple(sorted(grids))
